@@ -1,0 +1,4 @@
+import { main } from '../../src/main.ts';
+import { rawFilePlugin } from './calls.ts';
+
+await main(rawFilePlugin);

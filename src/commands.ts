@@ -1,0 +1,74 @@
+/** The one way to run a command of the host. */
+import { execa } from 'execa';
+import { PluginError } from './smapi/errors.ts';
+
+/** What a command printed and how it ended. */
+export interface CommandResult {
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly exitCode: number;
+}
+
+/** How to run a command. */
+export interface CommandOptions {
+  /** Text for its standard input; secrets go here and never into the arguments. */
+  readonly input?: string;
+  /** Milliseconds until it is killed; 60,000 unless told. */
+  readonly timeout?: number;
+  /** Exit codes that are no failure; `[0]` unless told. */
+  readonly expect?: readonly number[];
+}
+
+/** A command that could not be run, failed or took too long. */
+export class CommandError extends PluginError {
+  readonly exitCode: number | undefined;
+  readonly stderr: string;
+
+  constructor(message: string, exitCode: number | undefined, stderr: string) {
+    super('CommandFailed', message);
+    this.exitCode = exitCode;
+    this.stderr = stderr;
+  }
+}
+
+/** Where administrative tools live on hosts whose PATH, as xapi's, may lack them. */
+const path = `${process.env.PATH ?? ''}:/usr/sbin:/sbin:/usr/bin:/bin`;
+
+/**
+ * Runs a command without a shell, in the C locale, and waits for it.
+ *
+ * @throws CommandError naming the command, its exit code and the last line it printed on stderr.
+ */
+export async function run(
+  command: string,
+  args: readonly string[],
+  options: CommandOptions = {},
+): Promise<CommandResult> {
+  const timeout = options.timeout ?? 60_000;
+  const result = await execa(command, [...args], {
+    env: { PATH: path, LC_ALL: 'C' },
+    input: options.input ?? '',
+    timeout,
+    forceKillAfterDelay: 2_000,
+    reject: false,
+    stripFinalNewline: true,
+  });
+  if (result.timedOut)
+    throw new CommandError(`${command} did not end within ${timeout} ms.`, undefined, result.stderr);
+  if (result.exitCode === undefined) {
+    const why =
+      result.code === 'ENOENT'
+        ? 'is not installed on this host'
+        : `could not be run (${result.code ?? result.signal ?? 'unknown cause'})`;
+    throw new CommandError(`${command} ${why}.`, undefined, result.stderr);
+  }
+  if (!(options.expect ?? [0]).includes(result.exitCode)) {
+    const said = result.stderr.split('\n').findLast((line) => line.trim() !== '');
+    throw new CommandError(
+      `${command} failed with exit code ${result.exitCode}${said === undefined ? '' : `: ${said.trim()}`}`,
+      result.exitCode,
+      result.stderr,
+    );
+  }
+  return { stdout: result.stdout, stderr: result.stderr, exitCode: result.exitCode };
+}

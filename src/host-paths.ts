@@ -1,0 +1,7 @@
+/** Where things are on a host. Tests and the demo move them with the environment. */
+export const hostPaths = {
+  /** State of this boot: what is attached and active here. */
+  run: process.env.GFS2_SR_RUN_DIR ?? '/run/gfs2-iscsi-sr',
+  /** The file with this host's iSCSI initiator name, shared with open-iscsi. */
+  initiatorName: process.env.GFS2_SR_INITIATOR_NAME_FILE ?? '/etc/iscsi/initiatorname.iscsi',
+} as const;

@@ -1,0 +1,56 @@
+import { constants } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { posix } from '../posix/index.ts';
+import { PluginError } from '../smapi/errors.ts';
+
+const LOCK_SH = 1;
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+const LOCK_UN = 8;
+
+/** `shared` with others that share, or `exclusive`. */
+export type LockMode = 'shared' | 'exclusive';
+
+/**
+ * Tries to lock an open file with flock(2), without waiting.
+ *
+ * The lock belongs to the open file description: it lasts until every descriptor of it is closed, also
+ * those that another process or the kernel (a loop device) inherited, and ends with them. On gfs2 it
+ * holds in the whole cluster, and a lost host's lock is handed over only after that host is fenced.
+ *
+ * @returns whether the lock was taken.
+ */
+export function tryLock(fd: number, mode: LockMode): boolean {
+  const errno = posix().flock(fd, (mode === 'shared' ? LOCK_SH : LOCK_EX) | LOCK_NB);
+  if (errno === 0) return true;
+  if (errno === constants.errno.EWOULDBLOCK) return false;
+  throw new PluginError('LockFailed', `A file could not be locked: flock answered errno ${errno}.`);
+}
+
+/** Gives a lock up before its descriptor is closed. */
+export function unlock(fd: number): void {
+  posix().flock(fd, LOCK_UN);
+}
+
+/**
+ * Locks an open file with flock(2), trying until `deadline`.
+ *
+ * Waits between tries grow from 1 to 20 ms with some chance in them, so that hosts in a tight loop take
+ * turns: flock itself is unfair.
+ *
+ * @param timeout milliseconds; behind a fence that cannot happen a lock never comes.
+ * @param what what the lock guards, for the message.
+ * @throws PluginError `LockTimeout` when the lock did not come in time.
+ */
+export async function lock(fd: number, mode: LockMode, timeout: number, what: string): Promise<void> {
+  const end = performance.now() + timeout;
+  for (let wait = 1; !tryLock(fd, mode); wait = Math.min(wait * 1.5, 20)) {
+    if (performance.now() >= end) {
+      throw new PluginError(
+        'LockTimeout',
+        `Another process or host has held ${what} for ${timeout} ms; see which one is busy or waits for a fence, and try again.`,
+      );
+    }
+    await sleep(wait * (0.5 + Math.random()));
+  }
+}

@@ -1,0 +1,21 @@
+import { loadAddon } from '../addon.ts';
+
+/** System calls that Node lacks. */
+interface Posix {
+  /** flock(2); answers 0 or the errno. */
+  flock(fd: number, operation: number): number;
+  /** syslog(3), as `gfs2-sr`, facility daemon. */
+  syslog(priority: number, text: string): void;
+}
+
+let loaded: Posix | undefined;
+
+/**
+ * The system calls, from the addon.
+ *
+ * @throws PluginError when the addon is missing or does not fit.
+ */
+export function posix(): Posix {
+  loaded ??= loadAddon('posix') as Posix;
+  return loaded;
+}

@@ -1,0 +1,4 @@
+import { main } from '../src/main.ts';
+import { volumePlugin } from './calls.ts';
+
+await main(volumePlugin);
