@@ -1,4 +1,4 @@
 import { main } from '../src/main.ts';
 import { volumePlugin } from './calls.ts';
 
-await main(volumePlugin);
+void main(volumePlugin);

@@ -1,0 +1,86 @@
+# make demo     probe a private iSCSI target step by step, then run a disk (sets up what it needs)
+# make test     lint, type check and all tests (sets up what it needs)
+# make asan     the initiator's tests under AddressSanitizer, with a leak check
+# make bench    the benchmarks; figures go to bench/figures
+# make install  the plugins, below DESTDIR
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+# What a Debian 12 with node, npm, make and a compiler lacks: to build, and to test against the real things.
+BUILD_PACKAGES := libatomic1 libiscsi-dev python3
+TEST_PACKAGES := e2fsprogs gfs2-utils iproute2 kmod libasan8 libiscsi-bin mount open-iscsi tgt util-linux
+DESTDIR ?= /
+
+NODE := node_modules/.bin/node
+ARCH := $(if $(filter aarch64,$(shell uname -m)),arm64,x64)
+GYP := $(NODE) node_modules/node-gyp/bin/node-gyp.js --nodedir=$(CURDIR)/node_modules/node-linux-$(ARCH) --loglevel=warn
+SOURCES = $(shell find src volume datapath cluster native/lib -name '*.ts' -not -name '*.test.ts')
+NATIVE_SOURCES = $(shell find native src datapath -name '*.cc' -o -name '*.h' -o -name '*.gyp')
+
+.PHONY: help demo test lint asan bench install clean packages
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+demo: build/installed packages
+	$(NODE) test/demo/demo.ts build/root
+
+test: lint build/installed packages
+	$(NODE) test/run.ts
+
+lint: node_modules/.installed
+	$(NODE) node_modules/@biomejs/biome/bin/biome check .
+	$(NODE) node_modules/typescript/bin/tsc --noEmit -p .
+
+asan: build/Release/.built packages
+	native/test/asan.sh
+
+bench: build/installed packages
+	$(NODE) bench/run.ts
+
+install: build/bundles/.built
+	$(NODE) packaging/install.ts build/bundles "$(DESTDIR)"
+
+clean:
+	rm -rf build
+
+# The same tree that `make install` makes: demo, tests and benchmarks run what an admin runs.
+build/installed: build/bundles/.built packaging/launcher packaging/install.ts
+	rm -rf build/root
+	$(NODE) packaging/install.ts build/bundles build/root
+	touch $@
+
+build/bundles/.built: $(SOURCES) packaging/bundle.ts packaging/plugins.ts build/Release/.built
+	$(NODE) packaging/bundle.ts build/bundles
+	touch $@
+
+build/Release/.built: binding.gyp $(NATIVE_SOURCES) node_modules/.installed
+	@$(call apt_install,$(BUILD_PACKAGES))
+	$(GYP) configure
+	$(GYP) build
+	touch $@
+
+# Scripts of dependencies never run: what we use of them is in their packages.
+node_modules/.installed: package.json package-lock.json native/package.json
+	@$(call apt_install,$(BUILD_PACKAGES))
+	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	touch $@
+
+packages:
+	@$(call apt_install,$(BUILD_PACKAGES) $(TEST_PACKAGES))
+
+# Installs those of some Debian packages that are missing.
+define apt_install
+missing=$$(for package in $(1); do \
+  [ "$$(dpkg-query -W -f '$${db:Status-Status}' "$$package" 2>/dev/null || true)" = installed ] || printf '%s ' "$$package"; done); \
+if [ -n "$$missing" ]; then \
+  echo "Installing Debian packages: $$missing"; \
+  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+  export DEBIAN_FRONTEND=noninteractive; \
+  $$sudo apt-get update -q; \
+  $$sudo apt-get install -q -y --no-install-recommends $$missing; \
+fi
+endef

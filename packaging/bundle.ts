@@ -1,0 +1,31 @@
+/** Bundles each plugin into one file: `node packaging/bundle.ts OUTPUT_FOLDER`. */
+import { join } from 'node:path';
+import { build } from 'esbuild';
+import { plugins } from './plugins.ts';
+
+const root = join(import.meta.dirname, '..');
+const output = process.argv[2];
+if (output === undefined) throw new Error('usage: bundle.ts OUTPUT_FOLDER');
+
+await build({
+  entryPoints: plugins.map(({ name, main }) => ({ in: join(root, main), out: name })),
+  outdir: output,
+  bundle: true,
+  platform: 'node',
+  target: 'node26',
+  // CommonJS starts 4 to 6 ms sooner than ES modules and needs no compile cache to be as fast as bare Node.
+  format: 'cjs',
+  outExtension: { '.js': '.cjs' },
+  minifySyntax: true,
+  minifyWhitespace: true,
+  keepNames: true,
+  legalComments: 'none',
+  define: {
+    'import.meta.dirname': '__dirname',
+    'import.meta.filename': '__filename',
+    'import.meta.url': '__filename',
+    // Fault points are for tests of the sources; nobody may stop an installed plugin half-way.
+    'process.env.GFS2_SR_FAULT': 'undefined',
+  },
+  logLevel: 'warning',
+});

@@ -1,0 +1,20 @@
+import { rawFilePlugin } from '../datapath/raw+file/calls.ts';
+import type { Plugin } from '../src/smapi/interface.ts';
+import { volumePlugin } from '../volume/calls.ts';
+
+/** A plugin as it is installed. */
+export interface InstalledPlugin {
+  /** `volume` or `datapath`. */
+  readonly kind: 'volume' | 'datapath';
+  /** Its folder's name: xapi's queue name for a volume plugin, the URI scheme for a datapath plugin. */
+  readonly name: string;
+  /** The main program, from the project's root. */
+  readonly main: string;
+  readonly calls: Plugin;
+}
+
+/** Everything that `make install` installs. */
+export const plugins: readonly InstalledPlugin[] = [
+  { kind: 'volume', name: 'org.xen.xapi.storage.gfs2', main: 'volume/main.ts', calls: volumePlugin },
+  { kind: 'datapath', name: 'raw+file', main: 'datapath/raw+file/main.ts', calls: rawFilePlugin },
+];
