@@ -1,0 +1,79 @@
+/**
+ * One whole plugin call, start to exit, against bare Node on the same binary and against a Python script
+ * that only imports what the generated bindings of xapi import, and answers.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { entryFile, installedRoot, volumeCaller, volumePluginFolder } from '../test/support/xapi.ts';
+import { type Comparison, compare, type Measurement } from './measure.ts';
+
+const python = 'import argparse, json, logging, xmlrpc.client; json.loads(input()); print("{}")';
+
+/** Measures `Plugin.Query` and `Volume.stat`. */
+export async function benchStartup(): Promise<Comparison> {
+  const folder = mkdtempSync(join(tmpdir(), 'bench-startup-'));
+  const environment = { GFS2_SR_RUN_DIR: join(folder, 'run') };
+  const xapi = volumeCaller(environment);
+  const path = join(folder, 'sr');
+  mkdirSync(path);
+  const configuration = await xapi('SR.create', {
+    uuid: crypto.randomUUID(),
+    configuration: { provider: 'path', path },
+    name: 'bench',
+    description: '',
+  });
+  const sr = await xapi('SR.attach', { configuration });
+  try {
+    const { key } = await xapi('Volume.create', {
+      sr,
+      name: 'v',
+      description: '',
+      size: 1n << 30n,
+      sharable: false,
+    });
+    const node = join(installedRoot, 'usr/libexec/gfs2-iscsi-sr/runtime/node');
+    return await compare(
+      {
+        'bare node': wholeProcess(node, ['-e', '0'], '', {}),
+        python: wholeProcess('/usr/bin/python3', ['-c', python], '{"dbg":"bench"}\n', {}),
+        'Plugin.Query': wholeProcess(
+          entryFile(volumePluginFolder, 'Plugin.query'),
+          ['--json'],
+          '{"dbg":"bench"}',
+          environment,
+        ),
+        'Volume.stat': wholeProcess(
+          entryFile(volumePluginFolder, 'Volume.stat'),
+          ['--json'],
+          JSON.stringify({ dbg: 'bench', sr, key }),
+          environment,
+        ),
+      },
+      'bare node',
+      40,
+    );
+  } finally {
+    await xapi('SR.destroy', { sr });
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function wholeProcess(
+  command: string,
+  args: readonly string[],
+  input: string,
+  environment: Readonly<Record<string, string>>,
+): Measurement {
+  return () => {
+    const start = performance.now();
+    const { status, stderr } = spawnSync(command, [...args], {
+      input,
+      env: { ...process.env, ...environment },
+    });
+    const time = performance.now() - start;
+    if (status !== 0) throw new Error(`${command} ended with ${status}: ${stderr.toString()}`);
+    return time;
+  };
+}
