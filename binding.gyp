@@ -5,11 +5,17 @@
     {
       "target_name": "all_addons",
       "type": "none",
-      "dependencies": ["native/binding.gyp:iscsi_initiator", "posix"]
+      "dependencies": ["native/binding.gyp:iscsi_initiator", "posix", "loop"]
     },
     {
       "target_name": "posix",
       "sources": ["src/posix/posix.cc"],
+      "defines": ["NAPI_VERSION=9"],
+      "cflags": ["-Wall", "-Wextra", "-Werror", "-fvisibility=hidden"]
+    },
+    {
+      "target_name": "loop",
+      "sources": ["datapath/loop/loop.cc"],
       "defines": ["NAPI_VERSION=9"],
       "cflags": ["-Wall", "-Wextra", "-Werror", "-fvisibility=hidden"]
     }

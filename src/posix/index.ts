@@ -6,6 +6,10 @@ interface Posix {
   flock(fd: number, operation: number): number;
   /** syslog(3), as `gfs2-sr`, facility daemon. */
   syslog(priority: number, text: string): void;
+  /** fgetxattr(2) of at most 256 bytes; answers the text, or the errno. */
+  getXattr(fd: number, name: string): string | number;
+  /** fsetxattr(2); answers 0 or the errno. */
+  setXattr(fd: number, name: string, text: string): number;
 }
 
 let loaded: Posix | undefined;

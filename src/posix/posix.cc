@@ -3,18 +3,31 @@
 //   flock(fd, operation) -> 0, or the errno. Callers pass LOCK_NB and wait
 //     between tries: a blocking flock would stop the event loop.
 //   syslog(priority, text)
+//   getXattr(fd, name) -> the extended attribute's text, or the errno
+//   setXattr(fd, name, text) -> 0, or the errno
 #include <errno.h>
 #include <node_api.h>
 #include <sys/file.h>
+#include <sys/xattr.h>
 #include <syslog.h>
 
 #include <string>
 
 namespace {
 
-bool Arguments(napi_env env, napi_callback_info info, napi_value (&argv)[2]) {
-  size_t argc = 2;
-  return napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr) == napi_ok && argc == 2;
+template <size_t count>
+bool Arguments(napi_env env, napi_callback_info info, napi_value (&argv)[count]) {
+  size_t argc = count;
+  return napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr) == napi_ok && argc == count;
+}
+
+bool Text(napi_env env, napi_value value, std::string& text) {
+  size_t length = 0;
+  if (napi_get_value_string_utf8(env, value, nullptr, 0, &length) != napi_ok) return false;
+  text.resize(length + 1);
+  if (napi_get_value_string_utf8(env, value, text.data(), text.size(), &length) != napi_ok) return false;
+  text.resize(length);
+  return true;
 }
 
 napi_value Flock(napi_env env, napi_callback_info info) {
@@ -37,18 +50,48 @@ napi_value Flock(napi_env env, napi_callback_info info) {
 napi_value Syslog(napi_env env, napi_callback_info info) {
   napi_value argv[2];
   int32_t priority = 0;
-  size_t length = 0;
+  std::string text;
   if (!Arguments(env, info, argv) || napi_get_value_int32(env, argv[0], &priority) != napi_ok ||
-      napi_get_value_string_utf8(env, argv[1], nullptr, 0, &length) != napi_ok) {
+      !Text(env, argv[1], text)) {
     napi_throw_type_error(env, nullptr, "syslog(priority, text) takes an integer and a string");
     return nullptr;
   }
-  std::string text(length + 1, '\0');
-  napi_get_value_string_utf8(env, argv[1], text.data(), text.size(), &length);
   static const bool opened = (openlog("gfs2-sr", LOG_PID | LOG_NDELAY, LOG_DAEMON), true);
   static_cast<void>(opened);
   syslog(priority, "%s", text.c_str());
   return nullptr;
+}
+
+napi_value GetXattr(napi_env env, napi_callback_info info) {
+  napi_value argv[2];
+  int32_t fd = -1;
+  std::string name;
+  if (!Arguments(env, info, argv) || napi_get_value_int32(env, argv[0], &fd) != napi_ok ||
+      !Text(env, argv[1], name)) {
+    napi_throw_type_error(env, nullptr, "getXattr(fd, name) takes an integer and a string");
+    return nullptr;
+  }
+  char text[256];
+  const ssize_t length = fgetxattr(fd, name.c_str(), text, sizeof text);
+  napi_value result;
+  const napi_status made = length < 0 ? napi_create_int32(env, errno, &result)
+                                      : napi_create_string_utf8(env, text, static_cast<size_t>(length), &result);
+  return made == napi_ok ? result : nullptr;
+}
+
+napi_value SetXattr(napi_env env, napi_callback_info info) {
+  napi_value argv[3];
+  int32_t fd = -1;
+  std::string name;
+  std::string text;
+  if (!Arguments(env, info, argv) || napi_get_value_int32(env, argv[0], &fd) != napi_ok ||
+      !Text(env, argv[1], name) || !Text(env, argv[2], text)) {
+    napi_throw_type_error(env, nullptr, "setXattr(fd, name, text) takes an integer and two strings");
+    return nullptr;
+  }
+  const int error = fsetxattr(fd, name.c_str(), text.data(), text.size(), 0) == 0 ? 0 : errno;
+  napi_value result;
+  return napi_create_int32(env, error, &result) == napi_ok ? result : nullptr;
 }
 
 bool Export(napi_env env, napi_value exports, const char* name, napi_callback callback) {
@@ -60,5 +103,8 @@ bool Export(napi_env env, napi_value exports, const char* name, napi_callback ca
 }  // namespace
 
 NAPI_MODULE_INIT() {
-  return Export(env, exports, "flock", Flock) && Export(env, exports, "syslog", Syslog) ? exports : nullptr;
+  return Export(env, exports, "flock", Flock) && Export(env, exports, "syslog", Syslog) &&
+                 Export(env, exports, "getXattr", GetXattr) && Export(env, exports, "setXattr", SetXattr)
+             ? exports
+             : nullptr;
 }
