@@ -1,3 +1,6 @@
-#include <node_api.h>
-#include <iscsi/iscsi.h>
-NAPI_MODULE_INIT() { (void)env; return exports; }
+#include "connection.h"
+
+NAPI_MODULE_INIT() {
+  napi_set_named_property(env, exports, "Connection", Connection::define(env));
+  return exports;
+}

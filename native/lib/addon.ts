@@ -1,0 +1,68 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+
+/** What the C++ side reports, in the order of `Connection::Event`. */
+export const REPORT = {
+  connected: 0,
+  loggedIn: 1,
+  loginRefused: 2,
+  text: 3,
+  loggedOut: 4,
+  command: 5,
+  failed: 6,
+} as const;
+
+/**
+ * Four values for each report:
+ * `connected | loggedIn | loggedOut, 0, '', empty`;
+ * `loginRefused, status, '', text`; `text, 0, '', text`;
+ * `command, id, SCSI status (or minus the iSCSI response), data or sense`;
+ * `failed, errno, 'kind\nphrase', empty`.
+ */
+export type Reports = readonly (number | string | Uint8Array)[];
+
+export interface NativeConnection {
+  connect(address: Uint8Array, report: (reports: Reports) => void): number;
+  sendTargets(): void;
+  command(id: number, lun: Uint8Array, cdb: Uint8Array, expectedIn: number, dataOut: Uint8Array): boolean;
+  abandon(id: number): void;
+  flush(): void;
+  logout(): boolean;
+  destroy(): void;
+}
+
+interface Addon {
+  Connection: new (
+    initiator: Uint8Array,
+    target: Uint8Array,
+    isid: Uint8Array,
+    headerDigest: number,
+    user: Uint8Array,
+    secret: Uint8Array,
+    targetUser: Uint8Array,
+    targetSecret: Uint8Array,
+  ) => NativeConnection;
+}
+
+// Built by itself, built as part of a larger project, or next to a bundle.
+const PLACES = ['../build/Release', '../../build/Release', '.'];
+
+function load(): Addon {
+  const given = process.env.ISCSI_INITIATOR_ADDON;
+  const candidates = given
+    ? [given]
+    : PLACES.map((place) => new URL(`${place}/iscsi_initiator.node`, import.meta.url).pathname);
+  const path = candidates.find((candidate) => existsSync(candidate));
+  if (path === undefined) {
+    throw new Error(`node-iscsi-initiator is not built: no iscsi_initiator.node at ${candidates.join(', ')}`);
+  }
+  return createRequire(import.meta.url)(path) as Addon;
+}
+
+let loaded: Addon | undefined;
+
+/** Loads the compiled part when it is first needed, so that importing the package costs nothing. */
+export function addon(): Addon {
+  loaded ??= load();
+  return loaded;
+}

@@ -1,0 +1,233 @@
+import { addon, type NativeConnection, REPORT, type Reports } from './addon.ts';
+import { IscsiError, type IscsiErrorKind, type IscsiStep, loginFailure, socketFailure } from './errors.ts';
+import { type ConnectionOptions, DEFAULT_TIMEOUT, nativeArguments } from './options.ts';
+import { isScopeless, type Portal } from './portal.ts';
+
+/** What became of a login: a connection that is logged in, or the text of a redirection. */
+export type LoginOutcome = { readonly redirect: Uint8Array } | { readonly redirect?: never };
+
+/** Status and bytes of one SCSI command. */
+export interface Answer {
+  /** SCSI status; negative for an iSCSI response other than "completed at target". */
+  readonly status: number;
+  /** Data-in when the status is good, else sense data. */
+  readonly bytes: Uint8Array;
+}
+
+interface Waiter<T> {
+  readonly resolve: (value: T) => void;
+  readonly reject: (error: Error) => void;
+  readonly timer: NodeJS.Timeout;
+}
+
+const seconds = (ms: number) => `${Number((ms / 1000).toFixed(1))} s`;
+const NOTHING = new Uint8Array(0);
+
+/**
+ * One connection: promises, deadlines and abortion over the native object.
+ * Deadlines are kept here and not in libiscsi, which checks its own only when
+ * the target sends something.
+ */
+export class Connection {
+  readonly portal: Portal;
+  readonly target: string | undefined;
+  readonly #options: ConnectionOptions;
+  readonly #native: NativeConnection;
+  readonly #commands = new Map<number, Waiter<Answer>>();
+  #login: Waiter<LoginOutcome> | undefined;
+  #text: Waiter<Uint8Array> | undefined;
+  #logout: Waiter<void> | undefined;
+  #step: IscsiStep = 'connect';
+  #ended: IscsiError | undefined;
+  #nextId = 1;
+  #flushing = false;
+
+  constructor(options: ConnectionOptions, portal: Portal, target: string | undefined) {
+    this.portal = portal;
+    this.target = target;
+    this.#options = options;
+    this.#native = new (addon().Connection)(...nativeArguments(options, target));
+  }
+
+  /** Connects to one address of the portal and logs in, within `timeout` ms. */
+  open(address: string, timeout: number): Promise<LoginOutcome> {
+    const { signal } = this.#options;
+    const { promise, resolve, reject } = Promise.withResolvers<LoginOutcome>();
+    const timer = setTimeout(() => {
+      this.#end('timeout', `no answer within ${seconds(timeout)}`);
+    }, timeout);
+    this.#login = { resolve, reject, timer };
+    if (signal?.aborted) {
+      this.#end('aborted', 'aborted by the caller');
+      return promise;
+    }
+    signal?.addEventListener('abort', this.#abort);
+    const at = address.includes(':') ? `[${address}]:${this.portal.port}` : `${address}:${this.portal.port}`;
+    const errno = this.#native.connect(Buffer.from(at), this.#report);
+    if (errno !== 0) this.#failSocket(errno);
+    return promise;
+  }
+
+  /** The whole text that a discovery session answers to SendTargets=All. */
+  sendTargets(timeout: number): Promise<Uint8Array> {
+    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
+    this.#step = 'discovery';
+    const timer = setTimeout(() => {
+      this.#end('timeout', `no answer within ${seconds(timeout)}`);
+    }, timeout);
+    this.#text = { resolve, reject, timer };
+    if (this.#ended !== undefined) this.#rejectAll(this.#ended);
+    else this.#native.sendTargets();
+    return promise;
+  }
+
+  /** Sends one command; many may be under way. Rejects with an IscsiError only. */
+  command(
+    lun: Uint8Array,
+    cdb: Uint8Array,
+    dataIn: number,
+    dataOut: Uint8Array | undefined,
+  ): Promise<Answer> {
+    const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+    if (this.#ended !== undefined) {
+      reject(this.#error(this.#ended.kind, this.#because(this.#ended), 'command'));
+      return promise;
+    }
+    const id = this.#nextId;
+    this.#nextId = (id % 0x7fffffff) + 1;
+    const limit = this.#options.timeout ?? DEFAULT_TIMEOUT;
+    const timer = setTimeout(() => {
+      this.#commands.delete(id);
+      this.#native.abandon(id);
+      reject(this.#error('timeout', `no answer within ${seconds(limit)}`, 'command'));
+    }, limit);
+    this.#commands.set(id, { resolve, reject, timer });
+    if (!this.#native.command(id, lun, cdb, dataIn, dataOut ?? NOTHING)) {
+      this.#end('closed', 'the connection has ended');
+    } else if (!this.#flushing) {
+      // One write for all commands that are issued in one go.
+      this.#flushing = true;
+      queueMicrotask(() => {
+        this.#flushing = false;
+        this.#native.flush();
+      });
+    }
+    return promise;
+  }
+
+  /** Logs out, for as long as that takes but at most `timeout` ms, and ends the connection. Never rejects. */
+  async close(timeout: number): Promise<void> {
+    if (this.#ended === undefined && this.#logout === undefined) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const timer = setTimeout(resolve, timeout);
+      this.#logout = { resolve, reject: () => resolve(), timer };
+      if (this.#native.logout()) await promise;
+      clearTimeout(timer);
+    }
+    this.destroy();
+  }
+
+  /** Ends the connection without another word. */
+  destroy(): void {
+    this.#end('closed', 'the session was closed');
+  }
+
+  /** Why the connection is no more. */
+  get ended(): IscsiError | undefined {
+    return this.#ended;
+  }
+
+  readonly #abort = (): void => this.#end('aborted', 'aborted by the caller');
+
+  readonly #report = (reports: Reports): void => {
+    for (let i = 0; i < reports.length; i += 4) {
+      const [number, text, bytes] = [reports[i + 1] as number, reports[i + 2], reports[i + 3] as Uint8Array];
+      switch (reports[i]) {
+        case REPORT.connected:
+          this.#step = 'login';
+          break;
+        case REPORT.loggedIn:
+          this.#step = 'command';
+          this.#settle(this.#login)?.resolve({});
+          this.#login = undefined;
+          break;
+        case REPORT.loginRefused:
+          this.#refused(number, bytes);
+          break;
+        case REPORT.text:
+          this.#settle(this.#text)?.resolve(bytes);
+          this.#text = undefined;
+          break;
+        case REPORT.command: {
+          const waiter = this.#settle(this.#commands.get(number));
+          this.#commands.delete(number);
+          waiter?.resolve({ status: text as number, bytes });
+          break;
+        }
+        case REPORT.loggedOut:
+          this.destroy();
+          break;
+        case REPORT.failed: {
+          const [kind = '', phrase = ''] = (text as string).split('\n', 2);
+          if (kind === '') this.#failSocket(number);
+          else this.#end(kind as IscsiErrorKind, `the target ${phrase}`);
+          break;
+        }
+      }
+    }
+  };
+
+  #refused(status: number, text: Uint8Array): void {
+    if (status >> 8 === 1) {
+      this.#settle(this.#login)?.resolve({ redirect: text });
+      this.#login = undefined;
+      this.destroy();
+      return;
+    }
+    const { kind, cause } = loginFailure(status);
+    this.#end(kind, cause);
+  }
+
+  #failSocket(errno: number): void {
+    const { kind, cause } = socketFailure(errno);
+    if (isScopeless(this.portal.host)) {
+      this.#end(kind, `${cause}; a link-local address needs its interface, as in ${this.portal.host}%eth0`);
+    } else {
+      this.#end(kind, cause);
+    }
+  }
+
+  #settle<T>(waiter: Waiter<T> | undefined): Waiter<T> | undefined {
+    if (waiter !== undefined) clearTimeout(waiter.timer);
+    return waiter;
+  }
+
+  #because(error: IscsiError): string {
+    const cause = error.message.slice(error.message.lastIndexOf(': ') + 2);
+    return error.kind === 'closed' || error.kind === 'aborted'
+      ? cause
+      : `the session ended before (${cause})`;
+  }
+
+  #error(kind: IscsiErrorKind, cause: string, step = this.#step): IscsiError {
+    return new IscsiError(kind, { step, portal: this.portal, target: this.target }, cause);
+  }
+
+  #end(kind: IscsiErrorKind, cause: string): void {
+    if (this.#ended !== undefined) return;
+    this.#ended = this.#error(kind, cause);
+    this.#options.signal?.removeEventListener('abort', this.#abort);
+    this.#native.destroy();
+    this.#rejectAll(this.#ended);
+  }
+
+  #rejectAll(error: IscsiError): void {
+    for (const waiter of [this.#login, this.#text, this.#logout, ...this.#commands.values()]) {
+      if (waiter === undefined) continue;
+      clearTimeout(waiter.timer);
+      waiter.reject(error);
+    }
+    this.#login = this.#text = this.#logout = undefined;
+    this.#commands.clear();
+  }
+}

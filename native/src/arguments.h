@@ -1,0 +1,79 @@
+// Reading a call's arguments and making its values, with every mismatch a false.
+#pragma once
+
+#include <node_api.h>
+
+#include <string>
+#include <vector>
+
+inline napi_property_descriptor method(const char* name, napi_callback call) {
+  return {name, nullptr, call, nullptr, nullptr, nullptr, napi_default_method, nullptr};
+}
+
+inline napi_value make_number(napi_env env, double number) {
+  napi_value value = nullptr;
+  napi_create_double(env, number, &value);
+  return value;
+}
+
+inline napi_value make_text(napi_env env, const std::string& text) {
+  napi_value value = nullptr;
+  napi_create_string_utf8(env, text.data(), text.size(), &value);
+  return value;
+}
+
+// A Uint8Array with memory of its own.
+inline napi_value make_bytes(napi_env env, const std::vector<uint8_t>& bytes) {
+  napi_value buffer = nullptr, value = nullptr;
+  void* data = nullptr;
+  napi_create_arraybuffer(env, bytes.size(), &data, &buffer);
+  if (!bytes.empty() && data != nullptr) std::copy(bytes.begin(), bytes.end(), static_cast<uint8_t*>(data));
+  napi_create_typedarray(env, napi_uint8_array, bytes.size(), buffer, 0, &value);
+  return value;
+}
+
+template <size_t N>
+struct Arguments {
+  Arguments(napi_env e, napi_callback_info info) : env(e) {
+    size_t count = N;
+    napi_get_cb_info(env, info, &count, values, &self, nullptr);
+  }
+
+  template <typename T>
+  T* owner() {
+    void* data = nullptr;
+    return napi_unwrap(env, self, &data) == napi_ok ? static_cast<T*>(data) : nullptr;
+  }
+
+  bool number(size_t i, int& out) { return napi_get_value_int32(env, values[i], &out) == napi_ok; }
+
+  // Bytes as they are: a string would have to be valid in some encoding.
+  bool text(size_t i, std::string& out) {
+    std::vector<uint8_t> copy;
+    if (!bytes(i, copy)) return false;
+    out.assign(copy.begin(), copy.end());
+    return out.find('\0') == std::string::npos;
+  }
+
+  bool bytes(size_t i, std::vector<uint8_t>& out) {
+    napi_typedarray_type type;
+    size_t length = 0;
+    void* data = nullptr;
+    if (napi_get_typedarray_info(env, values[i], &type, &length, &data, nullptr, nullptr) != napi_ok) return false;
+    if (type != napi_uint8_array) return false;
+    const auto* start = static_cast<const uint8_t*>(data);
+    if (length > 0) out.assign(start, start + length);
+    return true;
+  }
+
+  napi_value make_number(double number) { return ::make_number(env, number); }
+  napi_value make_boolean(bool truth) {
+    napi_value value = nullptr;
+    napi_get_boolean(env, truth, &value);
+    return value;
+  }
+
+  napi_env env;
+  napi_value self = nullptr;
+  napi_value values[N == 0 ? 1 : N] = {};
+};
