@@ -26,7 +26,7 @@ help:
 	@sed -n 's/^# //p' Makefile
 
 demo: build/installed packages
-	$(NODE) test/demo/demo.ts build/root
+	$(NODE) demo/demo.ts
 
 test: lint build/installed packages
 	$(NODE) test/run.ts
