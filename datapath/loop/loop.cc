@@ -116,10 +116,6 @@ napi_value SetStatus(napi_env env, napi_callback_info info) {
   return Integer(env, Ioctl(loop, LOOP_SET_STATUS64, &information));
 }
 
-bool Set(napi_env env, napi_value object, const char* name, napi_status made, napi_value value) {
-  return made == napi_ok && napi_set_named_property(env, object, name, value) == napi_ok;
-}
-
 napi_value GetStatus(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info);
   const int64_t loop = arguments.Integer(0);
@@ -135,11 +131,14 @@ napi_value GetStatus(napi_env env, napi_callback_info info) {
   napi_value text;
   const bool made =
       napi_create_object(env, &object) == napi_ok &&
-      Set(env, object, "device", napi_create_bigint_uint64(env, information.lo_device, &device), device) &&
-      Set(env, object, "inode", napi_create_bigint_uint64(env, information.lo_inode, &inode), inode) &&
-      Set(env, object, "flags", napi_create_uint32(env, information.lo_flags, &flags), flags) &&
-      Set(env, object, "name",
-          napi_create_string_utf8(env, name, strnlen(name, LO_NAME_SIZE), &text), text);
+      napi_create_bigint_uint64(env, information.lo_device, &device) == napi_ok &&
+      napi_set_named_property(env, object, "device", device) == napi_ok &&
+      napi_create_bigint_uint64(env, information.lo_inode, &inode) == napi_ok &&
+      napi_set_named_property(env, object, "inode", inode) == napi_ok &&
+      napi_create_uint32(env, information.lo_flags, &flags) == napi_ok &&
+      napi_set_named_property(env, object, "flags", flags) == napi_ok &&
+      napi_create_string_utf8(env, name, strnlen(name, LO_NAME_SIZE), &text) == napi_ok &&
+      napi_set_named_property(env, object, "name", text) == napi_ok;
   return made ? object : nullptr;
 }
 

@@ -1,0 +1,152 @@
+/**
+ * What this host remembers of one image while it is active, under `<run>/datapath/<key>/`:
+ *
+ *   lock        held with flock(2) by the call at work on the image
+ *   state.json  an ActivationRecord, from just before a device is bound until it is gone
+ *
+ * It is a note of intentions. Whether the image is active is for the kernel to say (a bound device, a
+ * held lock), and a record that disagrees is dropped.
+ */
+import { hash } from 'node:crypto';
+import {
+  closeSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { hostPaths } from '../src/host-paths.ts';
+import { lock } from '../src/locks/flock.ts';
+
+/** How long a call waits for another one that works on the same image, in milliseconds. */
+const busyTimeout = 30_000;
+
+/** How a disk is active. */
+export type ActivationMode = 'read-write' | 'read-only';
+
+/** What was asked for. */
+export interface ActivationRecord {
+  readonly path: string;
+  /** The device that serves the image, or was about to. */
+  readonly loop: number;
+  readonly mode: ActivationMode;
+  readonly sharable: boolean;
+  /** Those that the image is active for; none while a device is only being bound or let go. */
+  readonly domains: readonly string[];
+}
+
+/** The record of one image, to whoever holds its lock. */
+export interface ActivationState {
+  read(): ActivationRecord | undefined;
+  write(record: ActivationRecord): void;
+  remove(): void;
+}
+
+/** A short name for an image on this host, of 32 hexadecimal digits. */
+export function imageKey(path: string): string {
+  // With the folder in it, as a second installation (a test's) has devices and records of its own.
+  return hash('sha256', `${hostPaths.run}\0${path}`).slice(0, 32);
+}
+
+/**
+ * Does one piece of work on an image, alone on this host.
+ *
+ * @throws PluginError `LockTimeout` when another call has been at it for 30 s.
+ */
+export async function withActivationState<T>(
+  key: string,
+  path: string,
+  work: (state: ActivationState) => Promise<T>,
+): Promise<T> {
+  const folder = join(recordsFolder(), key);
+  const held = await lockFolder(folder, path);
+  const file = join(folder, 'state.json');
+  const state: ActivationState = {
+    read: () => readRecord(file),
+    write: (record) => {
+      // A fixed name, for only the lock's holder writes: what one that died left is overwritten.
+      writeFileSync(`${file}.new`, JSON.stringify(record), { mode: 0o600 });
+      renameSync(`${file}.new`, file);
+    },
+    remove: () => rmSync(file, { force: true }),
+  };
+  try {
+    return await work(state);
+  } finally {
+    if (readRecord(file) === undefined) rmSync(folder, { recursive: true, force: true });
+    closeSync(held);
+  }
+}
+
+/** The records of all images, without regard to calls at work. */
+export function listRecords(): readonly ActivationRecord[] {
+  let keys: readonly string[] = [];
+  try {
+    keys = readdirSync(recordsFolder());
+  } catch {
+    // Nothing was ever activated since the host started.
+  }
+  return keys.flatMap((key) => readRecord(join(recordsFolder(), key, 'state.json')) ?? []);
+}
+
+function recordsFolder(): string {
+  return join(hostPaths.run, 'datapath');
+}
+
+async function lockFolder(folder: string, path: string): Promise<number> {
+  const end = performance.now() + busyTimeout;
+  for (;;) {
+    mkdirSync(hostPaths.run, { recursive: true, mode: 0o755 });
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const fd = openLockFile(join(folder, 'lock'));
+    if (fd === undefined) continue;
+    try {
+      await lock(fd, 'exclusive', end - performance.now(), `the record of the image ${path}`);
+      const current = statSync(join(folder, 'lock'), { throwIfNoEntry: false });
+      if (current?.ino === fstatSync(fd).ino) return fd;
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
+    // The call before removed the folder with this lock file in it: a lock on it guards nothing.
+    closeSync(fd);
+  }
+}
+
+function openLockFile(file: string): number | undefined {
+  try {
+    return openSync(file, 'a', 0o600);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+function readRecord(file: string): ActivationRecord | undefined {
+  try {
+    const record: unknown = JSON.parse(readFileSync(file, 'utf8'));
+    return isRecord(record) ? record : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isRecord(value: unknown): value is ActivationRecord {
+  const record = value as Partial<ActivationRecord> | null;
+  return (
+    typeof record === 'object' &&
+    record !== null &&
+    typeof record.path === 'string' &&
+    Number.isSafeInteger(record.loop) &&
+    (record.mode === 'read-write' || record.mode === 'read-only') &&
+    typeof record.sharable === 'boolean' &&
+    Array.isArray(record.domains) &&
+    record.domains.every((domain) => typeof domain === 'string')
+  );
+}

@@ -1,0 +1,11 @@
+import type { Handler } from '../../src/smapi/interface.ts';
+import { activateDisk } from './activation.ts';
+
+/**
+ * Datapath.activate_readonly: locks the image against writers and serves it for reading, to any number of
+ * domains and hosts.
+ *
+ * @throws as Datapath.activate.
+ */
+export const activateReadonly: Handler<'Datapath.activate_readonly'> = ({ uri, domain }) =>
+  activateDisk(uri, domain, 'read-only');

@@ -1,0 +1,25 @@
+import type { Handler } from '../../src/smapi/interface.ts';
+import { deviceLink } from '../device-link.ts';
+import { checkImage } from '../image.ts';
+import { loadLoopModule } from '../loop/control.ts';
+import { diskOf } from './disk.ts';
+
+/**
+ * Datapath.attach: says where the disk will be once it is active. Keeps nothing, so it may be repeated, on
+ * several hosts at once, and needs no open before.
+ *
+ * @returns a block device by a path that is there while the disk is active: for blkback and for dom0.
+ * @throws PluginError `BadUri`, `ImageMissing`, `NotAnImage`, `LoopMissing`.
+ */
+export const attach: Handler<'Datapath.attach'> = async ({ uri }) => {
+  const { path, key } = diskOf(uri);
+  checkImage(path);
+  await loadLoopModule();
+  const device = deviceLink(key);
+  return {
+    implementations: [
+      ['XenDisk', { params: device, extra: {}, backend_type: 'vbd' }],
+      ['BlockDevice', { path: device }],
+    ],
+  };
+};
