@@ -13,13 +13,13 @@ export const REPORT = {
 } as const;
 
 /**
- * Four values for each report:
+ * Four values for each report, the last undefined when there are no bytes:
  * `connected | loggedIn | loggedOut, 0, '', empty`;
  * `loginRefused, status, '', text`; `text, 0, '', text`;
  * `command, id, SCSI status (or minus the iSCSI response), data or sense`;
  * `failed, errno, 'kind\nphrase', empty`.
  */
-export type Reports = readonly (number | string | Uint8Array)[];
+export type Reports = readonly (number | string | Uint8Array | undefined)[];
 
 export interface NativeConnection {
   connect(address: Uint8Array, report: (reports: Reports) => void): number;

@@ -20,6 +20,13 @@ interface Waiter<T> {
   readonly timer: NodeJS.Timeout;
 }
 
+interface PendingCommand {
+  readonly resolve: (answer: Answer) => void;
+  readonly reject: (error: Error) => void;
+  /** When it is given up, on the monotonic clock. */
+  readonly deadline: number;
+}
+
 const seconds = (ms: number) => `${Number((ms / 1000).toFixed(1))} s`;
 const NOTHING = new Uint8Array(0);
 
@@ -33,7 +40,9 @@ export class Connection {
   readonly target: string | undefined;
   readonly #options: ConnectionOptions;
   readonly #native: NativeConnection;
-  readonly #commands = new Map<number, Waiter<Answer>>();
+  /** In the order in which they were issued, which is that of their deadlines. */
+  readonly #commands = new Map<number, PendingCommand>();
+  #watch: NodeJS.Timeout | undefined;
   #login: Waiter<LoginOutcome> | undefined;
   #text: Waiter<Uint8Array> | undefined;
   #logout: Waiter<void> | undefined;
@@ -95,13 +104,8 @@ export class Connection {
     }
     const id = this.#nextId;
     this.#nextId = (id % 0x7fffffff) + 1;
-    const limit = this.#options.timeout ?? DEFAULT_TIMEOUT;
-    const timer = setTimeout(() => {
-      this.#commands.delete(id);
-      this.#native.abandon(id);
-      reject(this.#error('timeout', `no answer within ${seconds(limit)}`, 'command'));
-    }, limit);
-    this.#commands.set(id, { resolve, reject, timer });
+    this.#commands.set(id, { resolve, reject, deadline: performance.now() + this.#timeout });
+    this.#watch ??= setTimeout(this.#giveUp, this.#timeout);
     if (!this.#native.command(id, lun, cdb, dataIn, dataOut ?? NOTHING)) {
       this.#end('closed', 'the connection has ended');
     } else if (!this.#flushing) {
@@ -137,11 +141,32 @@ export class Connection {
     return this.#ended;
   }
 
+  get #timeout(): number {
+    return this.#options.timeout ?? DEFAULT_TIMEOUT;
+  }
+
+  /** One timer for all commands: it looks for those that are due, and sets itself to the next. */
+  readonly #giveUp = (): void => {
+    this.#watch = undefined;
+    const now = performance.now();
+    for (const [id, { reject, deadline }] of this.#commands) {
+      if (deadline > now) {
+        this.#watch = setTimeout(this.#giveUp, Math.max(1, deadline - now));
+        return;
+      }
+      this.#commands.delete(id);
+      this.#native.abandon(id);
+      reject(this.#error('timeout', `no answer within ${seconds(this.#timeout)}`, 'command'));
+    }
+  };
+
   readonly #abort = (): void => this.#end('aborted', 'aborted by the caller');
 
   readonly #report = (reports: Reports): void => {
     for (let i = 0; i < reports.length; i += 4) {
-      const [number, text, bytes] = [reports[i + 1] as number, reports[i + 2], reports[i + 3] as Uint8Array];
+      const number = reports[i + 1] as number;
+      const text = reports[i + 2];
+      const bytes = (reports[i + 3] as Uint8Array | undefined) ?? NOTHING;
       switch (reports[i]) {
         case REPORT.connected:
           this.#step = 'login';
@@ -159,9 +184,8 @@ export class Connection {
           this.#text = undefined;
           break;
         case REPORT.command: {
-          const waiter = this.#settle(this.#commands.get(number));
+          this.#commands.get(number)?.resolve({ status: text as number, bytes });
           this.#commands.delete(number);
-          waiter?.resolve({ status: text as number, bytes });
           break;
         }
         case REPORT.loggedOut:
@@ -174,6 +198,10 @@ export class Connection {
           break;
         }
       }
+    }
+    if (this.#commands.size === 0) {
+      clearTimeout(this.#watch);
+      this.#watch = undefined;
     }
   };
 
@@ -222,10 +250,13 @@ export class Connection {
   }
 
   #rejectAll(error: IscsiError): void {
-    for (const waiter of [this.#login, this.#text, this.#logout, ...this.#commands.values()]) {
-      if (waiter === undefined) continue;
-      clearTimeout(waiter.timer);
-      waiter.reject(error);
+    for (const waiter of [this.#login, this.#text, this.#logout]) {
+      clearTimeout(waiter?.timer);
+      waiter?.reject(error);
+    }
+    clearTimeout(this.#watch);
+    for (const { reject } of this.#commands.values()) {
+      reject(this.#error(error.kind, this.#because(error), 'command'));
     }
     this.#login = this.#text = this.#logout = undefined;
     this.#commands.clear();

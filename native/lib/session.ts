@@ -78,7 +78,8 @@ export class Session implements AsyncDisposable {
 
   /**
    * Sends one command as it is, once, and returns what the unit sent, which may
-   * be shorter than asked for. CONDITION MET counts as success.
+   * be shorter than asked for. CONDITION MET counts as success. The bytes may be
+   * a view into a buffer with other answers: copy them before transferring it.
    * @throws {ScsiError | IscsiError}
    */
   async command(lun: number, block: Uint8Array, transfer: Transfer = {}): Promise<Uint8Array> {

@@ -22,15 +22,33 @@ inline napi_value make_text(napi_env env, const std::string& text) {
   return value;
 }
 
-// A Uint8Array with memory of its own.
-inline napi_value make_bytes(napi_env env, const std::vector<uint8_t>& bytes) {
-  napi_value buffer = nullptr, value = nullptr;
-  void* data = nullptr;
-  napi_create_arraybuffer(env, bytes.size(), &data, &buffer);
-  if (!bytes.empty() && data != nullptr) std::copy(bytes.begin(), bytes.end(), static_cast<uint8_t*>(data));
-  napi_create_typedarray(env, napi_uint8_array, bytes.size(), buffer, 0, &value);
-  return value;
-}
+// Uint8Arrays over one buffer: making a buffer costs far more than a view.
+class SharedBytes {
+ public:
+  SharedBytes(napi_env env, size_t total) : env_(env) {
+    void* data = nullptr;
+    napi_create_arraybuffer(env, total, &data, &buffer_);
+    next_ = start_ = static_cast<uint8_t*>(data);
+  }
+
+  napi_value add(const std::vector<uint8_t>& bytes) {
+    napi_value view = nullptr;
+    if (bytes.empty()) {
+      napi_get_undefined(env_, &view);
+      return view;
+    }
+    std::copy(bytes.begin(), bytes.end(), next_);
+    napi_create_typedarray(env_, napi_uint8_array, bytes.size(), buffer_, size_t(next_ - start_), &view);
+    next_ += bytes.size();
+    return view;
+  }
+
+ private:
+  napi_env env_;
+  napi_value buffer_ = nullptr;
+  uint8_t* start_ = nullptr;
+  uint8_t* next_ = nullptr;
+};
 
 template <size_t N>
 struct Arguments {

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -190,6 +191,7 @@ void Connection::readable() {
     const ssize_t count = recv(wire_, buffer.data(), buffer.size(), 0);
     if (count > 0) {
       guard_->from_target(buffer.data(), size_t(count));
+      hand_over();
       if (guard_->fault() != Guard::Fault::kNone) break;
       if (size_t(count) < buffer.size()) break;
     } else if (count == 0) {
@@ -213,17 +215,25 @@ void Connection::readable() {
 }
 
 void Connection::feed(const uint8_t* header, const uint8_t* data, size_t length) {
-  if (failed_) return;
-  uint8_t bytes[pdu::kHeader];
-  memcpy(bytes, header, pdu::kHeader);
-  // The pair is empty here and takes more than the longest login text.
-  if (write(pair_, bytes, sizeof bytes) != ssize_t(sizeof bytes) ||
-      (length > 0 && write(pair_, data, length) != ssize_t(length))) {
-    return fail("", errno, "");
-  }
-  // A negative answer is not the only sign of trouble: without reconnecting,
-  // libiscsi cancels everything and returns 0; on_command() sees that.
-  if (iscsi_service(context_, POLLIN) != 0) return library_failed("read an answer");
+  feed_.insert(feed_.end(), header, header + pdu::kHeader);
+  if (length > 0) feed_.insert(feed_.end(), data, data + length);
+  // What comes after a login answer depends on what libiscsi makes of it.
+  if (!guard_->full_feature()) hand_over();
+}
+
+void Connection::hand_over() {
+  if (feed_.empty() || failed_) return;
+  // The pair is empty here, and takes more than fits into one read of the wire.
+  const ssize_t written = write(pair_, feed_.data(), feed_.size());
+  if (written != ssize_t(feed_.size())) return fail("", written < 0 ? errno : ENOBUFS, "");
+  feed_.clear();
+  int unread = 0;
+  do {
+    // A negative answer is not the only sign of trouble: without reconnecting,
+    // libiscsi cancels everything and returns 0; on_command() sees that.
+    if (iscsi_service(context_, POLLIN) != 0) return library_failed("read an answer");
+    if (ioctl(iscsi_get_fd(context_), FIONREAD, &unread) != 0) return fail("", errno, "");
+  } while (unread > 0 && !failed_);
   collect();
 }
 
@@ -422,6 +432,15 @@ void Connection::library_failed(const char* doing) {
                       : std::string("did not let libiscsi ") + doing + ": " + reason);
 }
 
+// The bytes that go with a report: of a command what was read, or why not.
+const std::vector<uint8_t>& Connection::payload(const Report& report) {
+  if (report.command == nullptr) return report.bytes;
+  const Command& command = *report.command;
+  const bool done = command.response == 0 &&
+                    (command.status == SCSI_STATUS_GOOD || command.status == SCSI_STATUS_CONDITION_MET);
+  return done ? command.data_in : command.sense;
+}
+
 // Tells JavaScript everything at once. The last thing a function does: the
 // callback may well destroy the connection.
 void Connection::deliver() {
@@ -433,21 +452,22 @@ void Connection::deliver() {
   if (napi_open_handle_scope(env, &scope) != napi_ok) return;
   napi_value list;
   napi_create_array_with_length(env, reports.size() * 4, &list);
+  size_t total = 0;
+  for (const Report& report : reports) total += payload(report).size();
+  SharedBytes shared(env, total);
   uint32_t at = 0;
   const auto push = [&](napi_value value) { napi_set_element(env, list, at++, value); };
   for (const Report& report : reports) {
     push(make_number(env, int(report.event)));
     if (report.command != nullptr) {
       const Command& command = *report.command;
-      const bool good = command.status == SCSI_STATUS_GOOD && command.response == 0;
       push(make_number(env, command.id));
       push(make_number(env, command.response != 0 ? -double(command.response) : command.status));
-      push(make_bytes(env, good ? command.data_in : command.sense));
     } else {
       push(make_number(env, report.number));
       push(make_text(env, report.text));
-      push(make_bytes(env, report.bytes));
     }
+    push(shared.add(payload(report)));
   }
   napi_value callback, receiver, result;
   napi_get_reference_value(env, callback_, &callback);

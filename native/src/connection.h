@@ -69,6 +69,7 @@ class Connection final : public GuardOwner {
   int adopt_socket();
   void connected();
   void readable();
+  void hand_over();
   void collect();
   void send();
   void settle();
@@ -76,6 +77,7 @@ class Connection final : public GuardOwner {
   void fail(const std::string& kind, int error, const std::string& text);
   void library_failed(const char* doing);
   void report(Event event, int number = 0);
+  static const std::vector<uint8_t>& payload(const Report& report);
   void deliver();
   void end();
   void release();
@@ -97,5 +99,6 @@ class Connection final : public GuardOwner {
   bool failed_ = false;
   bool ending_ = false;
   std::unordered_map<uint32_t, std::unique_ptr<Command>> commands_;
+  std::vector<uint8_t> feed_;
   std::vector<Report> reports_;
 };

@@ -23,7 +23,7 @@
 // What the guard needs from the connection that it serves.
 class GuardOwner {
  public:
-  // Hands one checked PDU to libiscsi.
+  // Takes one checked PDU for libiscsi.
   virtual void feed(const uint8_t* header, const uint8_t* data, size_t length) = 0;
   virtual Command* find(uint32_t tag) = 0;
   virtual void login_refused(uint16_t status, const uint8_t* text, size_t length) = 0;
@@ -49,6 +49,7 @@ class Guard {
   void outbound_sent() { pings_ = 0; }
 
   void logged_in() { full_feature_ = true; }
+  bool full_feature() const { return full_feature_; }
   // The whole text of a SendTargets answer.
   std::vector<uint8_t>& text() { return text_; }
 

@@ -1,4 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdtemp, open, rm } from 'node:fs/promises';
 import { createServer, connect as dial } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -7,6 +8,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
+
+// ext4 ends at 16 TiB; a sparse file on tmpfs may be of any size.
+const SPARSE = '/dev/shm';
 
 /** A TCP port that is free on the address now. */
 export async function freePort(host = '127.0.0.1'): Promise<number> {
@@ -75,22 +79,25 @@ export class Tgtd implements AsyncDisposable {
 
   /** Starts it on an address of this machine; ready when it resolves. */
   static async start(host = '127.0.0.1'): Promise<Tgtd> {
-    const directory = await mkdtemp(join(tmpdir(), 'tgtd-'));
+    const directory = await mkdtemp(join(existsSync(SPARSE) ? SPARSE : tmpdir(), 'tgtd-'));
     for (let attempt = 0; ; attempt++) {
       const port = await freePort(host);
       // Not a TCP port: it names the control socket under /var/run/tgtd.
       const controlPort = 10_000 + Math.floor(Math.random() * 50_000);
       const portal = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+      const kill = () => child.kill('SIGKILL');
       const child = spawn('tgtd', ['-f', '-C', String(controlPort), '--iscsi', `portal=${portal}`], {
         stdio: 'ignore',
       });
       let gone = false;
-      child.once('exit', () => {
-        gone = true;
-      });
-      child.once('error', () => {
-        gone = true;
-      });
+      // A test that dies must not leave it behind.
+      process.once('exit', kill);
+      for (const event of ['exit', 'error']) {
+        child.once(event, () => {
+          gone = true;
+          process.off('exit', kill);
+        });
+      }
       for (let i = 0; i < 200 && !gone; i++) {
         if (await accepts(host, port)) {
           const tgtd = new Tgtd(host, port, directory, controlPort, child);
@@ -98,7 +105,7 @@ export class Tgtd implements AsyncDisposable {
         }
         await pause(25);
       }
-      child.kill('SIGKILL');
+      kill();
       if (attempt === 3) throw new Error(`tgtd does not start on ${portal}`);
     }
   }

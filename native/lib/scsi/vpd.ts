@@ -46,7 +46,7 @@ export function parseDesignators(page: Uint8Array): Designator[] {
       association: (second >> 4) & 3,
       codeSet: first & 15,
       protocol: valid ? first >> 4 : undefined,
-      bytes: page.slice(at + 4, at + 4 + length),
+      bytes: Uint8Array.from(page.subarray(at + 4, at + 4 + length)),
     });
     at += 4 + length;
   }
