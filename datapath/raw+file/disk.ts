@@ -12,8 +12,9 @@ import {
   unbindLoop,
 } from '../loop/binding.ts';
 
-/** How long users of a device may take to close it, in milliseconds. */
+/** How long users of a device may take to close it, in milliseconds; with `lossy` the kernel waits for them. */
 const unbindTimeout = 5_000;
+const lossyUnbindTimeout = 1_000;
 
 /** A disk: an image that a URI names. */
 export interface Disk extends FileUri {
@@ -67,7 +68,7 @@ export async function findUnrecorded(disk: Disk): Promise<LoopBinding | undefine
 /**
  * Flushes a disk's device and unbinds it, and so gives up the lock.
  *
- * @param lossy go on after a failed flush, with a line in the log.
+ * @param lossy for detach: go on after a failed flush, with a line in the log, and wait less.
  * @throws PluginError `DeviceInUse`, `FlushFailed`.
  */
 export async function letGo(disk: Disk, loop: LoopBinding, lossy = false): Promise<void> {
@@ -81,7 +82,7 @@ export async function letGo(disk: Disk, loop: LoopBinding, lossy = false): Promi
   }
   // Before the device is free for others, or the path would lead to someone else's disk.
   removeDeviceLink(disk.key);
-  await unbindLoop(loop.number, loopIdentity(disk), unbindTimeout);
+  await unbindLoop(loop.number, loopIdentity(disk), lossy ? lossyUnbindTimeout : unbindTimeout);
 }
 
 /** Drops the record and the link of a disk whose device is gone. */

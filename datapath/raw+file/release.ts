@@ -8,7 +8,7 @@ import { type Disk, diskOf, findUnrecorded, forget, letGo, reconcile } from './d
  *
  * A disk that is not active, or not for this domain, is left as it is.
  *
- * @param lossy go on after a failed flush, with a line in the log.
+ * @param lossy as for `letGo`.
  * @throws PluginError `DeviceInUse`, `FlushFailed`.
  */
 export async function releaseDisk(uri: string, domain: string, lossy = false): Promise<void> {

@@ -1,0 +1,130 @@
+/** A host that calls the raw+file plugin's sources as xapi does, with records of its own. */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect } from 'vitest';
+import { type CallName, calls, entryName, type Parameters, type Result } from '../../src/smapi/interface.ts';
+import { formatJson } from '../../src/smapi/json.ts';
+import type { Schema } from '../../src/smapi/schema.ts';
+import { CallFailed, type Ended, readAnswer, runProcess } from '../support/xapi.ts';
+
+const main = join(import.meta.dirname, '../../datapath/raw+file/main.ts');
+
+/** How to start the plugin. */
+export interface CallOptions {
+  readonly environment?: Readonly<Record<string, string>>;
+  /** A command that runs the plugin, such as `unshare`. */
+  readonly wrapper?: readonly string[];
+}
+
+/** One host: its state of this boot lies in a folder of its own. */
+export class Host {
+  readonly run: string;
+
+  constructor(run: string) {
+    this.run = run;
+  }
+
+  /** Runs a call as a process. */
+  start<N extends CallName>(
+    name: N,
+    parameters: Omit<Parameters<N>, 'dbg'>,
+    { environment = {}, wrapper = [] }: CallOptions = {},
+  ): Promise<Ended> {
+    const schemas = calls[name].parameters as Readonly<Record<string, Schema<unknown>>>;
+    const given = { dbg: 'test', ...parameters } as Readonly<Record<string, unknown>>;
+    const request = Object.fromEntries(
+      Object.entries(schemas).map(([parameter, schema]) => [
+        parameter,
+        schema.encode(given[parameter], parameter),
+      ]),
+    );
+    const [command = process.execPath, ...args] = [
+      ...wrapper,
+      process.execPath,
+      main,
+      entryName(name),
+      '--json',
+    ];
+    return runProcess(command, args, formatJson(request), { GFS2_SR_RUN_DIR: this.run, ...environment });
+  }
+
+  /** Runs a call and reads its answer. */
+  async call<N extends CallName>(
+    name: N,
+    parameters: Omit<Parameters<N>, 'dbg'>,
+    options?: CallOptions,
+  ): Promise<Result<N>> {
+    return readAnswer(name, await this.start(name, parameters, options));
+  }
+
+  /** Runs a call that must fail, and gives its error. */
+  async failure<N extends CallName>(
+    name: N,
+    parameters: Omit<Parameters<N>, 'dbg'>,
+    options?: CallOptions,
+  ): Promise<CallFailed> {
+    const answer = await this.call(name, parameters, options).catch((error: unknown) => error);
+    if (!(answer instanceof CallFailed)) throw new Error(`${name} did not fail: ${String(answer)}`);
+    return answer;
+  }
+
+  /** The path of the disk's block device, as attach says. */
+  async device(uri: string, domain = '1'): Promise<string> {
+    const { implementations } = await this.call('Datapath.attach', { uri, domain });
+    const found = implementations.find((each) => each[0] === 'BlockDevice');
+    if (found?.[0] !== 'BlockDevice') throw new Error('attach gave no BlockDevice');
+    return found[1].path;
+  }
+}
+
+/** The loop devices behind files below a folder. */
+export function loopsBelow(folder: string): readonly string[] {
+  const all = execFileSync('losetup', ['--list', '--noheadings', '--raw', '--output', 'NAME,BACK-FILE'], {
+    encoding: 'utf8',
+  });
+  return all
+    .split('\n')
+    .map((line) => line.split(' '))
+    .filter(([, file]) => file?.startsWith(`${folder}/`))
+    .map(([name]) => name as string);
+}
+
+/** A test's folder. */
+export interface Folder {
+  path: string;
+  /** Undoes something, such as a mount, before the folder is removed; the last one first. */
+  readonly undo: (() => void)[];
+}
+
+/** Gives every test a folder, and sees to it that a test leaves no loop device bound to a file in it. */
+export function useFolder(): Folder {
+  const folder: Folder = { path: '', undo: [] };
+  beforeEach(() => {
+    folder.path = mkdtempSync(join(tmpdir(), 'raw-file-'));
+  });
+  afterEach(() => {
+    for (const undo of folder.undo.splice(0).reverse()) undo();
+    const left = loopsBelow(folder.path);
+    for (const loop of left) execFileSync('losetup', ['--detach', loop]);
+    rmSync(folder.path, { recursive: true, force: true });
+    expect(left).toEqual([]);
+  });
+  return folder;
+}
+
+/** Whether another process can have an image for itself now. */
+export function isFree(image: string): boolean {
+  try {
+    execFileSync('flock', ['--exclusive', '--nonblock', image, 'true']);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The loop device's attribute, from sysfs. */
+export function loopAttribute(device: string, attribute: string): string {
+  return readFileSync(`/sys/block/${device.replace('/dev/', '')}/${attribute}`, 'utf8').trim();
+}
