@@ -142,9 +142,14 @@ describe('the SCSI id', () => {
     }
   });
 
-  it('says which ids a standard makes unique', () => {
-    expect(scsiIdentity(page83(naa6), undefined, inquiry)?.unique).toBe(true);
-    expect(scsiIdentity(page83(t10), undefined, inquiry)?.unique).toBe(false);
-    expect(scsiIdentity(undefined, page(0x80, Buffer.from('1')), inquiry)?.unique).toBe(false);
+  it('says what makes an id unique, and what does not', () => {
+    const basis = (pages: Pages): string | undefined =>
+      scsiIdentity(pages.page83, pages.page80, inquiry)?.basis;
+    expect(basis({ page83: page83(naa6) })).toBe('standard');
+    expect(basis({ page83: page83(t10) })).toBe('vendor');
+    expect(basis({ page80: page(0x80, Buffer.from('1')) })).toBe('vendor');
+    expect(basis({ page83: page83(designator(1, 2, 'IET             \0\0')) })).toBe('blank');
+    expect(basis({ page83: page83(designator(3, 1, new Uint8Array(16))) })).toBe('blank');
+    expect(basis({ page80: page(0x80, Buffer.from('    ')) })).toBe('blank');
   });
 });

@@ -33,10 +33,11 @@ const preference: readonly (readonly [type: number, format: number | undefined])
 export interface ScsiIdentity {
   readonly id: string;
   /**
-   * Whether the id is one that a standard makes unique in the world (NAA, EUI-64), rather than a text
-   * of the vendor's choice.
+   * What stands behind it: `standard` for an id that a standard makes unique in the world (NAA, EUI-64),
+   * `vendor` for a text of the vendor's choice, `blank` where the device left empty what should tell its
+   * units apart.
    */
-  readonly unique: boolean;
+  readonly basis: 'standard' | 'vendor' | 'blank';
 }
 
 /** The INQUIRY strings that go into some ids: as the device sent them, padded with spaces. */
@@ -61,7 +62,10 @@ export function scsiIdentity(
   if (found !== undefined) return found;
   if (page80 === undefined || page80[1] !== 0x80) return undefined;
   const serial = latin1(page80.subarray(4, 4 + (page80[3] ?? 0)));
-  return { id: udevName(`S${vendorAndModel(inquiry)}${serial}`), unique: false };
+  return {
+    id: udevName(`S${vendorAndModel(inquiry)}${serial}`),
+    basis: isBlank(page80.subarray(4)) ? 'blank' : 'vendor',
+  };
 }
 
 function fromDeviceIdentification(page: Uint8Array, inquiry: InquiryStrings): ScsiIdentity | undefined {
@@ -70,7 +74,7 @@ function fromDeviceIdentification(page: Uint8Array, inquiry: InquiryStrings): Sc
   // Before SPC-3 some arrays put a bare identifier where the designators are now; a reserved byte of
   // the first designator tells the two apart.
   if (seen[6] !== 0) {
-    return { id: udevName(`${naa}${hex(seen.subarray(4, 4 + (seen[3] ?? 0)))}`), unique: true };
+    return { id: udevName(`${naa}${hex(seen.subarray(4, 4 + (seen[3] ?? 0)))}`), basis: 'standard' };
   }
   const designators = parseDesignators(seen).filter(({ association }) => association === 0);
   for (const [type, format] of preference) {
@@ -87,7 +91,9 @@ function fromDeviceIdentification(page: Uint8Array, inquiry: InquiryStrings): Sc
       const id = udevName(
         `${type}${type === vendorSpecific ? vendorAndModel(inquiry) : ''}${codeSet === ascii ? latin1(bytes) : hex(bytes)}`,
       );
-      return { id, unique: (type === naa || type === eui64) && bytes.some((byte) => byte !== 0) };
+      // A T10 vendor id begins with the eight characters of the vendor, which all its units share.
+      if (isBlank(type === t10Vendor ? bytes.subarray(8) : bytes)) return { id, basis: 'blank' };
+      return { id, basis: type === naa || type === eui64 ? 'standard' : 'vendor' };
     }
   }
   return undefined;
@@ -125,6 +131,10 @@ function idLength({ type, codeSet, bytes }: Designator): number {
 
 function vendorAndModel({ vendor, product }: InquiryStrings): string {
   return vendor.padEnd(8).slice(0, 8) + product.padEnd(16).slice(0, 16);
+}
+
+function isBlank(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => byte === 0 || byte === 0x20);
 }
 
 function hex(bytes: Uint8Array): string {

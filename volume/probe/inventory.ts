@@ -1,0 +1,200 @@
+/** All LUNs of the targets that are asked for, over all paths. */
+import { type DiscoveredTarget, IscsiError, login, type Session } from 'node-iscsi-initiator';
+import type { IscsiConfig } from '../device-config.ts';
+import { formatPortal, isUnscopedLinkLocal, type Portal } from '../iscsi/portal.ts';
+import type { ScsiIdentity } from '../iscsi/scsi-id.ts';
+import { type Answer, credentials, discover } from './discovery.ts';
+import { sentenceOf } from './failures.ts';
+import { limiter } from './limit.ts';
+import { describeLun, identify, type LunDescription } from './lun.ts';
+
+/** Arrays limit sessions by initiator: so many are open at once with one target, and in all. */
+const sessionsPerTarget = 4;
+const sessionsInAll = 32;
+/** LUNs that are asked at once over one session, so that no target's queue runs full. */
+const lunsAtOnce = 32;
+/** For logging in at a configured portal, and for each command, in ms. */
+const timeout = 10_000;
+/** For connecting to a portal that is only advertised: it may be on a network that this host has not. */
+const advertisedTimeout = 3_000;
+
+/** A LUN of a target. */
+export interface Lun extends LunDescription {
+  /** The target's name, as it spells it. */
+  readonly target: string;
+  /** Portals over which it was seen, with one and the same SCSI id. */
+  readonly portals: readonly Portal[];
+  /** Portals over which the same number has another SCSI id. */
+  readonly strangers: readonly Portal[];
+}
+
+/** What was found. */
+export interface Inventory {
+  readonly answers: readonly Answer[];
+  readonly luns: readonly Lun[];
+  /** Targets that were logged in to. */
+  readonly targets: readonly string[];
+  /** What kept a portal or a path from being used, an error each. */
+  readonly failures: readonly unknown[];
+  /** What an admin should know, a sentence each. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Logs in to the targets of `config` (all that there are, where it names none) at each of their portals,
+ * and describes their LUNs; every session is logged out.
+ *
+ * A portal's targets are logged in to as soon as it has told of them. The LUNs of a target are described
+ * over the first path that reaches them; further paths only confirm the SCSI id, or step in where the
+ * first one failed.
+ */
+export async function takeInventory(
+  config: IscsiConfig,
+  initiatorName: string,
+  signal: AbortSignal,
+): Promise<Inventory> {
+  const wanted = new Set(config.iqns.map((name) => name.toLowerCase()));
+  const takesAll = wanted.size === 0 || wanted.has('*');
+  const configured = new Set(config.portals.map(formatPortal));
+  const wants = (identity: ScsiIdentity | undefined): boolean =>
+    config.scsiId === undefined || identity?.id === config.scsiId;
+
+  const luns = new Map<string, Promise<Lun>>();
+  const failures: unknown[] = [];
+  const warnings: string[] = [];
+  const loggedIn = new Map<string, string>();
+  const paths = new Map<string, Promise<boolean>>();
+  const pool = limiter(sessionsInAll);
+  const pools = new Map<string, ReturnType<typeof limiter>>();
+
+  /** Looks at one target over one portal, once; answers whether it could log in. */
+  const follow = (target: string, portal: Portal): Promise<boolean> => {
+    const name = target.toLowerCase();
+    const key = `${name} ${formatPortal(portal)}`;
+    const targetPool = pools.get(name) ?? limiter(sessionsPerTarget);
+    pools.set(name, targetPool);
+    const path = paths.get(key) ?? targetPool(() => pool(() => look(target, portal)));
+    paths.set(key, path);
+    return path;
+  };
+
+  const look = async (target: string, portal: Portal): Promise<boolean> => {
+    let session: Session;
+    try {
+      session = await login({
+        portal,
+        target,
+        initiatorName,
+        ...credentials(config),
+        timeout: configured.has(formatPortal(portal)) ? timeout : advertisedTimeout,
+        signal,
+      });
+    } catch (error) {
+      failures.push(error);
+      return false;
+    }
+    try {
+      loggedIn.set(target.toLowerCase(), target);
+      await listLuns(session, target, portal);
+    } catch (error) {
+      failures.push(error);
+    } finally {
+      await session.close();
+    }
+    return true;
+  };
+
+  const listLuns = async (session: Session, target: string, portal: Portal): Promise<void> => {
+    const atOnce = limiter(lunsAtOnce);
+    await Promise.all(
+      (await session.reportLuns()).map(({ lun, raw, addressing }) => {
+        if (lun === undefined) {
+          warnings.push(`${target} has a LUN ${raw}h, whose addressing method is not supported`);
+          return undefined;
+        }
+        return atOnce(() => {
+          const key = `${target.toLowerCase()} ${lun}`;
+          const next = describeOver(session, portal, target, { lun, raw, addressing }, luns.get(key), wants);
+          luns.set(key, next);
+          return next;
+        });
+      }),
+    );
+  };
+
+  /** Follows the paths to the targets that one portal told of. */
+  const onAnswer = async (asked: Portal, targets: readonly DiscoveredTarget[]): Promise<void> => {
+    const chosen = targets.filter(({ name }) => takesAll || wanted.has(name.toLowerCase()));
+    await Promise.all(
+      chosen.map(async ({ name, portals }) => {
+        const usable = portals.filter((portal) => !isUnscopedLinkLocal(portal));
+        const reached = await Promise.all(usable.map((portal) => follow(name, portal)));
+        // An address behind a relay or a network translation is not what the target knows of itself.
+        if (!reached.includes(true)) await follow(name, asked);
+      }),
+    );
+  };
+
+  const started: Promise<void>[] = [];
+  const discovery = await discover(config, initiatorName, signal, (asked, targets) => {
+    if (targets !== undefined) started.push(onAnswer(asked, targets));
+  });
+  await Promise.all(started);
+
+  // Some targets do not tell of themselves, and some portals let nobody discover.
+  const named = config.iqns.filter((name) => name !== '*');
+  const deaf = discovery.failures.filter(({ error }) => hasConnected(error)).map(({ asked }) => asked);
+  const told = new Set(
+    discovery.answers.flatMap(({ targets }) => targets.map(({ name }) => name.toLowerCase())),
+  );
+  const untold = named.filter((name) => !told.has(name.toLowerCase()));
+  await Promise.all([
+    ...untold.flatMap((name) => discovery.answers.map(({ asked }) => follow(name, asked))),
+    ...named.flatMap((name) => deaf.map((portal) => follow(name, portal))),
+  ]);
+
+  const allFailures = [...discovery.failures.map(({ error }) => error), ...failures];
+  return {
+    answers: discovery.answers,
+    luns: await Promise.all(luns.values()),
+    targets: [...loggedIn.values()],
+    failures: allFailures,
+    warnings: [...new Set([...discovery.warnings, ...warnings, ...allFailures.map(sentenceOf)])],
+  };
+}
+
+/**
+ * Describes a LUN over one more path, after the paths before it: reads it where they have not, or sees
+ * whether it is the same LUN here.
+ */
+async function describeOver(
+  session: Session,
+  portal: Portal,
+  target: string,
+  entry: LunDescription['entry'],
+  before: Promise<Lun> | undefined,
+  wanted: Parameters<typeof describeLun>[2],
+): Promise<Lun> {
+  const known = await before;
+  if (known === undefined || known.problem !== undefined) {
+    const description = await describeLun(session, entry, wanted);
+    const fails = known !== undefined && description.problem !== undefined;
+    return fails
+      ? { ...known, portals: [...known.portals, portal] }
+      : { ...description, target, portals: [portal], strangers: [] };
+  }
+  try {
+    const identity = await identify(session, known);
+    return identity?.id === known.identity?.id
+      ? { ...known, portals: [...known.portals, portal] }
+      : { ...known, strangers: [...known.strangers, portal] };
+  } catch {
+    // This path cannot reach the LUN now; the rows say over which portals it was seen.
+    return known;
+  }
+}
+
+/** Whether the portal was there, and only did not let us discover. */
+function hasConnected(error: unknown): boolean {
+  return error instanceof IscsiError && (error.step === 'login' || error.step === 'discovery');
+}
