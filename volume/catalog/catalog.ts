@@ -1,0 +1,164 @@
+/** Access to an SR's catalog under its lock; see docs/sr-layout.md. */
+import { closeSync } from 'node:fs';
+import type { DatabaseSync } from 'node:sqlite';
+import type { LockMode } from '../../src/locks/flock.ts';
+import { PluginError } from '../../src/smapi/errors.ts';
+import { hasHotJournal, openCatalog } from './database.ts';
+import { toCatalogError } from './errors.ts';
+import { lockCatalog } from './lock.ts';
+
+/** Where an SR is. */
+export interface SrPlace {
+  /** Absolute path of the SR's folder. */
+  readonly path: string;
+  /** Who it must be. */
+  readonly uuid: string;
+}
+
+/** Who an SR says it is. */
+export interface SrIdentity {
+  readonly uuid: string;
+  readonly name: string;
+  readonly description: string;
+}
+
+/** An open catalog. */
+export interface Catalog {
+  readonly database: DatabaseSync;
+  readonly identity: SrIdentity;
+  /** Whether SR.destroy has begun and can only go on. */
+  readonly destroying: boolean;
+}
+
+/** For which calls a catalog is opened. */
+export interface CatalogOptions {
+  /** Also an SR that is being destroyed. */
+  readonly evenDestroying?: boolean;
+  /** Milliseconds to wait for others. */
+  readonly patience?: number;
+}
+
+/**
+ * Reads an SR's catalog together with others that read.
+ *
+ * @throws PluginError `SRUnreachable`, `CatalogDamaged`, `CatalogTooNew`, `SRBeingDestroyed`, `LockTimeout`.
+ */
+export async function readCatalog<T>(
+  place: SrPlace,
+  read: (catalog: Catalog) => T | Promise<T>,
+  options: CatalogOptions = {},
+): Promise<T> {
+  const answer = await readUnlessUnsettled(place.path, (catalog) => {
+    check(place, catalog, options);
+    return read(catalog);
+  });
+  return answer === undefined ? await changeCatalog(place, read, options) : answer.value;
+}
+
+/**
+ * Changes an SR's catalog, alone. What a dead process left half-done is settled first.
+ *
+ * @throws as {@link readCatalog}.
+ */
+export async function changeCatalog<T>(
+  place: SrPlace,
+  change: (catalog: Catalog) => T | Promise<T>,
+  options: CatalogOptions = {},
+): Promise<T> {
+  return await withLock(
+    place.path,
+    'exclusive',
+    () =>
+      withDatabase(place.path, 'write', async (catalog) => {
+        check(place, catalog, options);
+        if (hasIntents(catalog.database)) {
+          const { settleIntents } = await import('./settle.ts');
+          settleIntents(catalog.database, place.path);
+        }
+        return await change(catalog);
+      }),
+    options.patience,
+  );
+}
+
+/**
+ * Says which SR is in a folder.
+ *
+ * @throws as {@link readCatalog}.
+ */
+export async function identifySr(path: string): Promise<SrIdentity> {
+  const read = ({ identity }: Catalog): SrIdentity => identity;
+  const answer = await readUnlessUnsettled(path, read, false);
+  if (answer !== undefined) return answer.value;
+  return await withLock(path, 'exclusive', () => withDatabase(path, 'write', read));
+}
+
+/** Undefined where there is something to settle, for which the exclusive lock is needed. */
+async function readUnlessUnsettled<T>(
+  path: string,
+  read: (catalog: Catalog) => T | Promise<T>,
+  heedsIntents = true,
+): Promise<{ value: T } | undefined> {
+  return await withLock(path, 'shared', async () => {
+    // Readers must not roll a dead writer's change back: they are several, and do not see each other.
+    if (hasHotJournal(path)) return undefined;
+    return await withDatabase(path, 'read', async (catalog) =>
+      heedsIntents && hasIntents(catalog.database) ? undefined : { value: await read(catalog) },
+    );
+  });
+}
+
+async function withLock<T>(
+  path: string,
+  mode: LockMode,
+  body: () => Promise<T>,
+  patience?: number,
+): Promise<T> {
+  const lock = await lockCatalog(path, mode, patience);
+  try {
+    return await body();
+  } catch (error) {
+    throw toCatalogError(error, path);
+  } finally {
+    closeSync(lock);
+  }
+}
+
+async function withDatabase<T>(
+  path: string,
+  mode: 'read' | 'write',
+  use: (catalog: Catalog) => T | Promise<T>,
+): Promise<T> {
+  const database = openCatalog(path, mode);
+  try {
+    return await use({ database, ...readIdentity(database) });
+  } finally {
+    database.close();
+  }
+}
+
+function readIdentity(database: DatabaseSync): Omit<Catalog, 'database'> {
+  const { uuid, name, description, destroying } = database
+    .prepare('SELECT uuid, name, description, destroying FROM sr')
+    .get() as unknown as { uuid: string; name: string; description: string; destroying: number };
+  return { identity: { uuid, name, description }, destroying: destroying !== 0 };
+}
+
+function hasIntents(database: DatabaseSync): boolean {
+  return database.prepare('SELECT 1 FROM intents LIMIT 1').get() !== undefined;
+}
+
+function check({ path, uuid }: SrPlace, { identity, destroying }: Catalog, options: CatalogOptions): void {
+  if (identity.uuid !== uuid) {
+    throw new PluginError(
+      'SRUnreachable',
+      `In ${path} is the SR ${identity.uuid} instead of ${uuid}; mount or restore what belongs there.`,
+    );
+  }
+  if (destroying && options.evenDestroying !== true) {
+    throw new PluginError(
+      'SRBeingDestroyed',
+      `The SR ${uuid} is half destroyed; run SR.destroy again to finish that.`,
+    );
+  }
+}

@@ -1,0 +1,100 @@
+import { closeSync, openSync, readSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
+import { PluginError } from '../../src/smapi/errors.ts';
+import { catalogFile, journalFile } from '../layout/sr-folder.ts';
+import { goneSr } from './lock.ts';
+import { schemaVersion } from './schema.ts';
+
+/**
+ * Opens a database under our own lock: SQLite's locks are POSIX locks, which a cluster hands over before
+ * a lost host is fenced.
+ */
+export function openDatabase(file: string, mode: 'read' | 'write'): DatabaseSync {
+  const uri = `file:${file.split('/').map(encodeURIComponent).join('/')}?vfs=unix-none&mode=${mode === 'read' ? 'ro' : 'rw'}`;
+  return new DatabaseSync(uri, { readOnly: mode === 'read' });
+}
+
+/**
+ * Makes a connection durable. The journal stays as a file with a header of zeros: its room is there also
+ * when the filesystem is full, and no directory changes at a commit.
+ */
+export function makeDurable(database: DatabaseSync): void {
+  database.exec(
+    'PRAGMA journal_mode = PERSIST; PRAGMA journal_size_limit = 1048576; PRAGMA synchronous = FULL',
+  );
+}
+
+/**
+ * Opens the catalog of the SR in `folder`; the caller holds its lock, exclusively to write.
+ *
+ * @throws PluginError `SRUnreachable`, `CatalogTooNew`.
+ */
+export function openCatalog(folder: string, mode: 'read' | 'write'): DatabaseSync {
+  let database: DatabaseSync;
+  try {
+    database = openDatabase(catalogFile(folder), mode);
+  } catch (error) {
+    if (isMissing(catalogFile(folder))) throw goneSr(folder);
+    throw error;
+  }
+  try {
+    const version = Number(database.prepare('PRAGMA user_version').get()?.user_version);
+    if (version !== schemaVersion) throw wrongVersion(folder, version);
+    if (mode === 'write') makeDurable(database);
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+function wrongVersion(folder: string, version: number): PluginError {
+  return version > schemaVersion
+    ? new PluginError(
+        'CatalogTooNew',
+        `The catalog in ${folder} has format ${version}, and this version of the plugin knows ${schemaVersion}; update the plugin on this host.`,
+      )
+    : new PluginError(
+        'CatalogDamaged',
+        `The catalog in ${folder} has the unknown format ${version}; restore catalog.sqlite from a backup.`,
+      );
+}
+
+/** Whether a writer died in the midst of a change, so that the next to open the catalog must write. */
+export function hasHotJournal(folder: string): boolean {
+  let fd: number;
+  try {
+    fd = openSync(journalFile(folder), 'r');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
+  try {
+    const first = new Uint8Array(1);
+    return readSync(fd, first, 0, 1, 0) === 1 && first[0] !== 0;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function isMissing(file: string): boolean {
+  try {
+    closeSync(openSync(file, 'r'));
+    return false;
+  } catch (error) {
+    return ['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '');
+  }
+}
+
+/** Runs some changes as one: all of them are on the storage when this returns, or none after a failure. */
+export function inTransaction<T>(database: DatabaseSync, change: () => T): T {
+  database.exec('BEGIN IMMEDIATE');
+  try {
+    const result = change();
+    database.exec('COMMIT');
+    return result;
+  } catch (error) {
+    if (database.isTransaction) database.exec('ROLLBACK');
+    throw error;
+  }
+}

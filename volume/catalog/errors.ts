@@ -1,0 +1,100 @@
+import { NumberedError, PluginError, SmapiError } from '../../src/smapi/errors.ts';
+
+/** Kinds of failure that mean: this host does not reach the SR's catalog, or cannot read it. */
+const unreachable = ['SRUnreachable', 'CatalogDamaged', 'CatalogTooNew'];
+
+/** Whether a failure says that the SR as a whole cannot be used now. */
+export function isUnreachable(error: unknown): error is PluginError {
+  return error instanceof PluginError && unreachable.includes(error.name);
+}
+
+/** The SR's storage has no room. Clients have a text for code 44. */
+export function noSpace(what: string, folder: string, cause: unknown): NumberedError {
+  return new NumberedError(
+    44,
+    'NoSpace',
+    `There is no room for ${what}: the filesystem of ${folder} or the quota on it is full; destroy volumes or enlarge it.`,
+    { cause },
+  );
+}
+
+/**
+ * Puts a failure of the filesystem below an SR into words.
+ *
+ * @param what what was to be written, such as `a volume of 4096 bytes`.
+ */
+export function toStorageError(error: unknown, what: string, folder: string): Error {
+  if (error instanceof SmapiError || !(error instanceof Error)) return error as Error;
+  const { code } = error as NodeJS.ErrnoException;
+  switch (code) {
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return noSpace(what, folder, error);
+    case 'EFBIG':
+      return new PluginError(
+        'VolumeTooBig',
+        `The filesystem of ${folder} has no files as big as ${what}; ask for less.`,
+        { cause: error },
+      );
+    case 'EROFS':
+    case 'EACCES':
+    case 'EPERM':
+      return new PluginError(
+        'SRNotWritable',
+        `Nothing can be written in ${folder} (${code}); make it writable and look into the kernel's log for errors of its filesystem.`,
+        { cause: error },
+      );
+    case undefined:
+      return error;
+    default:
+      return new PluginError(
+        'StorageFailed',
+        `The storage of ${folder} failed on ${what}: ${error.message}.`,
+        {
+          cause: error,
+        },
+      );
+  }
+}
+
+// SQLite's primary result codes.
+const SQLITE_READONLY = 8;
+const SQLITE_IOERR = 10;
+const SQLITE_CORRUPT = 11;
+const SQLITE_FULL = 13;
+const SQLITE_CANTOPEN = 14;
+const SQLITE_NOTADB = 26;
+
+/** Puts a failure of SQLite into words; other errors stay what they are. */
+export function toCatalogError(error: unknown, folder: string): Error {
+  const { errcode } = error as { errcode?: number };
+  if (!(error instanceof Error) || error instanceof SmapiError || errcode === undefined)
+    return error as Error;
+  const cause = { cause: error };
+  switch (errcode & 0xff) {
+    case SQLITE_FULL:
+      return noSpace('a change of the catalog', folder, error);
+    case SQLITE_READONLY:
+      return new PluginError(
+        'SRNotWritable',
+        `The catalog in ${folder} cannot be written; make it writable and look into the kernel's log for errors of its filesystem.`,
+        cause,
+      );
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return new PluginError(
+        'CatalogDamaged',
+        `The catalog in ${folder} is damaged (${error.message}); restore catalog.sqlite from a backup.`,
+        cause,
+      );
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+      return new PluginError(
+        'SRUnreachable',
+        `The catalog in ${folder} cannot be read or written (${error.message}); look into the kernel's log for errors of its filesystem.`,
+        cause,
+      );
+    default:
+      return new PluginError('CatalogFailed', `The catalog in ${folder} failed: ${error.message}.`, cause);
+  }
+}

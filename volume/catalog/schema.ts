@@ -1,0 +1,56 @@
+/** The catalog's tables. */
+
+/** `PRAGMA user_version` of the tables below; a catalog with a greater one is of a later plugin. */
+export const schemaVersion = 1;
+
+/** `PRAGMA application_id`: "gSR" and 1. */
+export const applicationId = 0x67535201;
+
+/** Formats of images, which are also the ends of their files' names. */
+export type ImageFormat = 'raw';
+
+/**
+ * - sr: one row, who the SR is; `destroying` from when SR.destroy can no longer be undone.
+ * - images: one row for each file in `images/` that holds data; sizes in bytes.
+ * - volumes: a volume is a name for an image.
+ * - keys: what Volume.set stored.
+ * - intents: images whose file and rows may disagree, for a call is in the midst of changing both.
+ */
+export const schema = `
+  CREATE TABLE sr (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    uuid TEXT NOT NULL,
+    name TEXT NOT NULL,
+    description TEXT NOT NULL,
+    destroying INTEGER NOT NULL DEFAULT 0
+  ) STRICT;
+  CREATE TABLE images (
+    uuid TEXT PRIMARY KEY,
+    format TEXT NOT NULL,
+    parent TEXT REFERENCES images (uuid),
+    virtual_size INTEGER NOT NULL,
+    physical_size INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX images_by_parent ON images (parent) WHERE parent IS NOT NULL;
+  CREATE TABLE volumes (
+    key TEXT PRIMARY KEY,
+    image TEXT NOT NULL REFERENCES images (uuid),
+    name TEXT NOT NULL,
+    description TEXT NOT NULL,
+    read_write INTEGER NOT NULL,
+    sharable INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX volumes_by_image ON volumes (image);
+  CREATE TABLE keys (
+    volume TEXT NOT NULL REFERENCES volumes (key) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (volume, name)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE intents (
+    image TEXT PRIMARY KEY,
+    format TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  PRAGMA application_id = ${applicationId};
+  PRAGMA user_version = ${schemaVersion};
+`;

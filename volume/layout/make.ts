@@ -1,0 +1,165 @@
+/** Making of an SR's files in an existing directory. */
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { syncDirectory } from '../../src/atomic-file.ts';
+import { faultPoint } from '../../src/fault-point.ts';
+import { lock } from '../../src/locks/flock.ts';
+import { PluginError } from '../../src/smapi/errors.ts';
+import type { SrIdentity } from '../catalog/catalog.ts';
+import { inTransaction, makeDurable, openDatabase } from '../catalog/database.ts';
+import { toCatalogError, toStorageError } from '../catalog/errors.ts';
+import { schema } from '../catalog/schema.ts';
+import {
+  catalogFile,
+  catalogLockFile,
+  catalogLockName,
+  imagesFolder,
+  imagesName,
+  journalFile,
+  journalName,
+  locksName,
+  newCatalogName,
+} from './sr-folder.ts';
+
+/** Room that the journal has from the start, in bytes: so a full filesystem still lets volumes be destroyed. */
+const journalReserve = 262_144;
+
+/** Names of a directory that are neither of an unfinished SR nor of a fresh filesystem. */
+export function foreignNames(folder: string): readonly string[] {
+  return readdirSync(folder).filter((name) => {
+    switch (name) {
+      case 'lost+found':
+      case journalName:
+      case newCatalogName:
+      case `${newCatalogName}-journal`:
+        return false;
+      case imagesName:
+        return !hasOnly(`${folder}/${name}`, []);
+      case locksName:
+        return !hasOnly(`${folder}/${name}`, [catalogLockName]);
+      default:
+        return true;
+    }
+  });
+}
+
+function hasOnly(path: string, names: readonly string[]): boolean {
+  return lstatSync(path).isDirectory() && readdirSync(path).every((name) => names.includes(name));
+}
+
+/**
+ * Makes an empty SR. Until its last step there is no SR, and what a call left that died before is swept
+ * away by the next.
+ *
+ * @throws PluginError `SRExists` when another call was quicker; NumberedError `NoSpace`.
+ */
+export async function makeSr(folder: string, identity: SrIdentity): Promise<void> {
+  try {
+    makeFolder(imagesFolder(folder));
+    makeFolder(`${folder}/${locksName}`);
+    const lockFile = await lockNewCatalog(folder);
+    try {
+      if (existsSync(catalogFile(folder))) {
+        throw new PluginError(
+          'SRExists',
+          `Another call has just made an SR in ${folder}; choose another directory.`,
+        );
+      }
+      faultPoint('create.locked');
+      makeCatalog(folder, identity);
+    } finally {
+      closeSync(lockFile);
+    }
+  } catch (error) {
+    throw toStorageError(toCatalogError(error, folder), 'a new SR', folder);
+  }
+}
+
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, 0o700);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    if (!lstatSync(path).isDirectory()) {
+      throw new PluginError(
+        'InvalidPath',
+        `${path} is in the way of an SR; remove it, or choose another directory.`,
+      );
+    }
+  }
+}
+
+async function lockNewCatalog(folder: string): Promise<number> {
+  for (;;) {
+    const fd = openSync(
+      catalogLockFile(folder),
+      constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW,
+      0o600,
+    );
+    try {
+      await lock(fd, 'exclusive', 20_000, `the directory ${folder}`);
+      if (fstatSync(fd).nlink > 0) return fd;
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
+    // A call that removed an SR from here took the file away with it.
+    closeSync(fd);
+    makeFolder(imagesFolder(folder));
+    makeFolder(`${folder}/${locksName}`);
+  }
+}
+
+function makeCatalog(folder: string, identity: SrIdentity): void {
+  const file = `${folder}/${newCatalogName}`;
+  const journal = `${file}-journal`;
+  for (const remains of [file, journal, journalFile(folder)]) rmSync(remains, { force: true });
+  try {
+    closeSync(openSync(file, 'wx', 0o600));
+    const database = openDatabase(file, 'write');
+    try {
+      makeDurable(database);
+      inTransaction(database, () => {
+        database.exec(schema);
+        database
+          .prepare('INSERT INTO sr (one, uuid, name, description) VALUES (1, ?, ?, ?)')
+          .run(identity.uuid, identity.name, identity.description);
+      });
+    } finally {
+      database.close();
+    }
+    rmSync(journal, { force: true });
+    makeJournal(journalFile(folder));
+  } catch (error) {
+    for (const remains of [file, journal, journalFile(folder)]) rmSync(remains, { force: true });
+    throw error;
+  }
+  faultPoint('create.catalog');
+  syncDirectory(`${folder}/${locksName}`);
+  renameSync(file, catalogFile(folder));
+  syncDirectory(folder);
+  faultPoint('create.named');
+}
+
+/** A journal whose header is of zeros is one with nothing in it. */
+function makeJournal(file: string): void {
+  const fd = openSync(file, 'wx', 0o600);
+  try {
+    writeSync(fd, new Uint8Array(journalReserve));
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,41 @@
+/** Removal of an SR's own files from its directory. */
+import { rmdirSync, rmSync } from 'node:fs';
+import { syncDirectory } from '../../src/atomic-file.ts';
+import { faultPoint } from '../../src/fault-point.ts';
+import {
+  catalogFile,
+  catalogLockFile,
+  imagesFolder,
+  journalFile,
+  locksName,
+  newCatalogName,
+} from './sr-folder.ts';
+
+/**
+ * Removes what is left of an SR when its images are gone, the lock file last. What is not ours stays.
+ *
+ * May be repeated after it died.
+ */
+export function removeSrFiles(folder: string): void {
+  removeIfEmpty(imagesFolder(folder));
+  for (const file of [`${folder}/${newCatalogName}`, `${folder}/${newCatalogName}-journal`]) {
+    rmSync(file, { force: true });
+  }
+  rmSync(catalogFile(folder), { force: true });
+  syncDirectory(folder);
+  faultPoint('destroy.catalog');
+  rmSync(journalFile(folder), { force: true });
+  rmSync(catalogLockFile(folder), { force: true });
+  faultPoint('destroy.lock');
+  removeIfEmpty(`${folder}/${locksName}`);
+  syncDirectory(folder);
+}
+
+function removeIfEmpty(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOENT' && code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error;
+  }
+}

@@ -1,0 +1,46 @@
+/** The names of an SR's files below its folder; see docs/sr-layout.md. */
+import { isUuid } from '../../src/uuid.ts';
+import type { ImageFormat } from '../catalog/schema.ts';
+
+/** Everything about volumes; SQLite. */
+export const catalogName = 'catalog.sqlite';
+/** The catalog's rollback journal: SQLite derives the name. */
+export const journalName = `${catalogName}-journal`;
+/** A catalog that SR.create has not finished. */
+export const newCatalogName = `${catalogName}.new`;
+/** The folder of disk images. */
+export const imagesName = 'images';
+/** The folder of lock files. */
+export const locksName = 'locks';
+/** The lock file of the catalog, in `locks`. */
+export const catalogLockName = 'catalog';
+
+/** The catalog's path. */
+export function catalogFile(folder: string): string {
+  return `${folder}/${catalogName}`;
+}
+
+/** The path of the catalog's rollback journal. */
+export function journalFile(folder: string): string {
+  return `${folder}/${journalName}`;
+}
+
+/** The path of the catalog's lock file. */
+export function catalogLockFile(folder: string): string {
+  return `${folder}/${locksName}/${catalogLockName}`;
+}
+
+/** The path of the folder of images. */
+export function imagesFolder(folder: string): string {
+  return `${folder}/${imagesName}`;
+}
+
+/**
+ * The path of an image.
+ *
+ * @throws RangeError for an image that is not named by a UUID: nothing else ever becomes a path.
+ */
+export function imageFile(folder: string, image: { uuid: string; format: ImageFormat }): string {
+  if (!isUuid(image.uuid)) throw new RangeError('The catalog has an image that is not named by a UUID.');
+  return `${imagesFolder(folder)}/${image.uuid}.${image.format}`;
+}

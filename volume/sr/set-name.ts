@@ -1,0 +1,19 @@
+import type { Handler } from '../../src/smapi/interface.ts';
+import { changeCatalog } from '../catalog/catalog.ts';
+import { checkText, textLimits } from '../text.ts';
+import { getAttached } from './attached.ts';
+import { recordAttached } from './record.ts';
+
+/**
+ * SR.set_name: changes an SR's name.
+ *
+ * @throws NamedError `Sr_not_attached`; PluginError `InvalidText`; as changeCatalog.
+ */
+export const setName: Handler<'SR.set_name'> = async ({ sr, new_name: name }) => {
+  const attached = getAttached(sr);
+  checkText(name, "the SR's name", textLimits.name);
+  await changeCatalog(attached, ({ database }) => {
+    database.prepare('UPDATE sr SET name = ?').run(name);
+    recordAttached({ ...attached, name });
+  });
+};

@@ -1,0 +1,54 @@
+import type { Handler, Health, SrStat } from '../../src/smapi/interface.ts';
+import { type Catalog, readCatalog } from '../catalog/catalog.ts';
+import { isUnreachable, toStorageError } from '../catalog/errors.ts';
+import { loadProvider, type Space } from '../providers/provider.ts';
+import { type AttachedSr, getAttached } from './attached.ts';
+
+/**
+ * SR.stat: describes an attached SR. One that cannot be reached is an answer with that health, under the
+ * name that it had.
+ *
+ * @throws NamedError `Sr_not_attached`; PluginError `LockTimeout`.
+ */
+export const stat: Handler<'SR.stat'> = async ({ sr }) => {
+  const attached = getAttached(sr);
+  const provider = await loadProvider(attached.provider);
+  const form = (
+    { name, description }: { name: string; description: string },
+    space: Space,
+    health: Health,
+  ): SrStat => ({
+    sr: attached.uuid,
+    uuid: attached.uuid,
+    name,
+    description,
+    free_space: space.free,
+    total_space: space.total,
+    datasources: [],
+    clustered: provider.clustered,
+    health,
+  });
+  try {
+    const catalog = await readCatalog(attached, ({ identity, destroying }) => ({ identity, destroying }), {
+      evenDestroying: true,
+    });
+    return form(catalog.identity, measure(attached, provider.space), healthOf(catalog));
+  } catch (error) {
+    if (!isUnreachable(error)) throw error;
+    return form(attached, { free: 0n, total: 0n }, ['Unreachable', error.message]);
+  }
+};
+
+function measure(sr: AttachedSr, space: (sr: AttachedSr) => Space): Space {
+  try {
+    return space(sr);
+  } catch (error) {
+    throw toStorageError(error, 'its size', sr.path);
+  }
+}
+
+function healthOf({ destroying }: Pick<Catalog, 'destroying'>): Health {
+  return destroying
+    ? ['Recovering', 'This SR is half destroyed; run SR.destroy again to finish that.']
+    : ['Healthy', ''];
+}
