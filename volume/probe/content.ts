@@ -97,6 +97,8 @@ function recogniseFormat(start: Uint8Array, labelRegion: Uint8Array): string | u
     : 'a boot sector';
 }
 
+const zeros = Buffer.alloc(Math.max(...Object.values(regions).map(([, length]) => length)));
+
 function isZero(bytes: Uint8Array): boolean {
-  return bytes.every((byte) => byte === 0);
+  return zeros.compare(bytes, 0, bytes.length, 0, bytes.length) === 0;
 }
