@@ -9,7 +9,6 @@ import { closeSync, fsyncSync, readdirSync, readFileSync, statSync } from 'node:
 import { constants } from 'node:os';
 import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { faultPoint } from '../../src/fault-point.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
 import { freeLoop, loopPath, openLoop } from './control.ts';
 import { describeHolders } from './holders.ts';
@@ -96,7 +95,6 @@ export function bindInSteps(device: number, image: number, name: string): number
   const loop = loopIoctls();
   const bound = loop.control(device, loopRequests.setFd, image);
   if (bound < 0) return bound;
-  faultPoint('activate.bound-nameless');
   const named = loop.setStatus(device, name, 0);
   if (named < 0) {
     loop.control(device, loopRequests.clearFd, 0);

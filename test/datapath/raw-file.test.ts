@@ -574,6 +574,29 @@ describe('filesystems', () => {
   });
 });
 
+describe('storage that is full', () => {
+  it('makes deactivate say once that writes are lost, and holds up neither its repetition nor detach', async () => {
+    const host = newHost();
+    const mountPoint = join(folder.path, 'small');
+    mkdirSync(mountPoint);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', mountPoint]);
+    folder.undo.push(() => {
+      execFileSync('umount', [mountPoint]);
+    });
+    const { image, uri } = newImage('small/disk.raw', 16 * MiB);
+    for (const call of ['Datapath.deactivate', 'Datapath.detach'] as const) {
+      await host.call('Datapath.activate', { uri, domain: '5' });
+      writeAt(await host.device(uri), Buffer.alloc(8 * MiB, 0x55), 0);
+      if (call === 'Datapath.deactivate') {
+        expect((await host.failure(call, { uri, domain: '5' })).params[0]).toBe('FlushFailed');
+        expect(isFree(image)).toBe(false);
+      }
+      await host.call(call, { uri, domain: '5' });
+      expect(isFree(image)).toBe(true);
+    }
+  });
+});
+
 function linkOf(path: string): string | undefined {
   try {
     return readlinkSync(path);
