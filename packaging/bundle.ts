@@ -24,8 +24,9 @@ await build({
     'import.meta.dirname': '__dirname',
     'import.meta.filename': '__filename',
     'import.meta.url': '__filename',
-    // Fault points are for tests of the sources; nobody may stop an installed plugin half-way.
+    // For tests of the sources: nobody may stop an installed plugin half-way, or give it another addon.
     'process.env.GFS2_SR_FAULT': 'undefined',
+    'process.env.ISCSI_INITIATOR_ADDON': 'undefined',
   },
   logLevel: 'warning',
 });

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
 
 /** What the C++ side reports, in the order of `Connection::Event`. */
 export const REPORT = {
@@ -44,14 +45,14 @@ interface Addon {
   ) => NativeConnection;
 }
 
-// Built by itself, built as part of a larger project, or next to a bundle.
-const PLACES = ['../build/Release', '../../build/Release', '.'];
+// Next to a bundle, built by itself, or built as part of a larger project.
+const PLACES = ['.', '../build/Release', '../../build/Release'];
 
 function load(): Addon {
   const given = process.env.ISCSI_INITIATOR_ADDON;
   const candidates = given
     ? [given]
-    : PLACES.map((place) => new URL(`${place}/iscsi_initiator.node`, import.meta.url).pathname);
+    : PLACES.map((place) => join(import.meta.dirname, place, 'iscsi_initiator.node'));
   const path = candidates.find((candidate) => existsSync(candidate));
   if (path === undefined) {
     throw new Error(`node-iscsi-initiator is not built: no iscsi_initiator.node at ${candidates.join(', ')}`);
