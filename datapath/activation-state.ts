@@ -16,6 +16,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmdirSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -79,7 +80,7 @@ export async function withActivationState<T>(
   try {
     return await work(state);
   } finally {
-    if (readRecord(file) === undefined) rmSync(folder, { recursive: true, force: true });
+    if (readRecord(file) === undefined) removeFolder(folder);
     closeSync(held);
   }
 }
@@ -100,14 +101,13 @@ function recordsFolder(): string {
 }
 
 async function lockFolder(folder: string, path: string): Promise<number> {
-  const end = performance.now() + busyTimeout;
   for (;;) {
     mkdirSync(hostPaths.run, { recursive: true, mode: 0o755 });
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const fd = openLockFile(join(folder, 'lock'));
     if (fd === undefined) continue;
     try {
-      await lock(fd, 'exclusive', end - performance.now(), `the record of the image ${path}`);
+      await lock(fd, 'exclusive', busyTimeout, `the record of the image ${path}`);
       const current = statSync(join(folder, 'lock'), { throwIfNoEntry: false });
       if (current?.ino === fstatSync(fd).ino) return fd;
     } catch (error) {
@@ -116,6 +116,16 @@ async function lockFolder(folder: string, path: string): Promise<number> {
     }
     // The call before removed the folder with this lock file in it: a lock on it guards nothing.
     closeSync(fd);
+  }
+}
+
+/** Removes what is left of a folder, unless another call has come for its lock meanwhile. */
+function removeFolder(folder: string): void {
+  for (const name of ['state.json.new', 'state.json', 'lock']) rmSync(join(folder, name), { force: true });
+  try {
+    rmdirSync(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOTEMPTY') throw error;
   }
 }
 
