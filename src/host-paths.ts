@@ -4,6 +4,8 @@ export const hostPaths = {
   run: process.env.GFS2_SR_RUN_DIR ?? '/run/gfs2-iscsi-sr',
   /** The file with this host's iSCSI initiator name, shared with open-iscsi. */
   initiatorName: process.env.GFS2_SR_INITIATOR_NAME_FILE ?? '/etc/iscsi/initiatorname.iscsi',
+  /** The product's own settings; most hosts have none. */
+  settings: process.env.GFS2_SR_SETTINGS_FILE ?? '/etc/gfs2-iscsi-sr.conf',
   /** xapi's description of this host, with its installation uuid. */
   inventory: process.env.GFS2_SR_INVENTORY_FILE ?? '/etc/xensource-inventory',
 } as const;

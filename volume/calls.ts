@@ -2,6 +2,9 @@ import type { Plugin } from '../src/smapi/interface.ts';
 
 /** The calls of the volume plugin; a call that is not here has no entry file. */
 export const volumePlugin: Plugin = {
+  'Plugin.query': async () => (await import('./plugin/query.ts')).query,
+  'Plugin.ls': async () => (await import('./plugin/ls.ts')).ls,
+  'Plugin.diagnostics': async () => (await import('./plugin/diagnostics.ts')).diagnostics,
   'SR.probe': async () => (await import('./sr/probe.ts')).probe,
   'SR.create': async () => (await import('./sr/create.ts')).create,
   'SR.attach': async () => (await import('./sr/attach.ts')).attach,

@@ -53,6 +53,10 @@ export const deviceConfigHelp = {
   incoming_chappassword: "Mutual CHAP: the target's secret, which must differ from chappassword.",
   /** An absolute path, for `provider=path`. */
   path: 'With provider=path: the absolute path of an existing directory on a local filesystem.',
+  /** Written by SR.create and SR.probe. */
+  sr_uuid: 'UUID of the SR to attach; SR.create and SR.probe answer it.',
+  /** Consent of a person, for one SR.create. */
+  force: 'For SR.create: true to make an SR where something else already is.',
 } as const;
 
 /** Names that sm's iSCSI drivers and their clients use, and ours. */

@@ -1,5 +1,5 @@
 import { NumberedError, PluginError } from '../../src/smapi/errors.ts';
-import type { Parameters, ProbeResult } from '../../src/smapi/interface.ts';
+import type { Handler, ProbeResult } from '../../src/smapi/interface.ts';
 import { type IscsiConfig, parseDeviceConfig } from '../device-config.ts';
 import { readInitiatorName } from '../iscsi/initiator-name.ts';
 import { formatPortal } from '../iscsi/portal.ts';
@@ -15,19 +15,27 @@ const deadline = 60_000;
 /**
  * `SR.probe`: portals alone give a row for each target; with targets, a row for each of their LUNs; with a
  * SCSI id, the row of that LUN, and the SR that is on it. It reads only: nothing is written or mounted,
- * and the kernel is not logged in.
+ * and the kernel is not logged in. With `provider=path`, a row for the directory.
  *
  * @throws NumberedError 140 (host name), 141 (cannot connect), 68 (login or CHAP), 107 (no such LUN, or
  * none at all); PluginError for what has no number.
  */
-export async function probe({ configuration }: Parameters<'SR.probe'>): Promise<readonly ProbeResult[]> {
+export const probe: Handler<'SR.probe'> = async ({ configuration }) => {
   const config = parseDeviceConfig(configuration);
-  if (config.provider === 'path') throw new PluginError('Unsupported', 'No directory can be probed yet.');
+  if (config.provider === 'path') return probePath(configuration, config.path);
   const initiatorName = readInitiatorName();
   const signal = AbortSignal.timeout(deadline);
   return config.iqns.length === 0 && config.scsiId === undefined
     ? probeTargets(configuration, config, initiatorName, signal)
     : probeLuns(configuration, config, initiatorName, signal);
+};
+
+async function probePath(
+  configuration: Readonly<Record<string, string>>,
+  path: string,
+): Promise<readonly ProbeResult[]> {
+  const { probeDirectory } = await import('../probe/directory.ts');
+  return probeDirectory(configuration, path);
 }
 
 async function probeTargets(

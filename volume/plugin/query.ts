@@ -1,0 +1,49 @@
+import packageJson from '../../package.json' with { type: 'json' };
+import type { CallName, Handler } from '../../src/smapi/interface.ts';
+import { volumePlugin } from '../calls.ts';
+import { deviceConfigHelp } from '../device-config.ts';
+import { readSettings } from './settings.ts';
+
+/** The features that come with a call; xapi-storage-script adds them by the entry files that it sees. */
+const featureOfCall: Readonly<Partial<Record<CallName, string>>> = {
+  'SR.attach': 'SR_ATTACH',
+  'SR.create': 'SR_CREATE',
+  'SR.destroy': 'SR_DELETE',
+  'SR.detach': 'SR_DETACH',
+  'SR.ls': 'SR_SCAN',
+  'SR.stat': 'SR_UPDATE',
+  'SR.probe': 'SR_PROBE',
+  'Volume.create': 'VDI_CREATE',
+  'Volume.clone': 'VDI_CLONE',
+  'Volume.snapshot': 'VDI_SNAPSHOT',
+  'Volume.resize': 'VDI_RESIZE',
+  'Volume.destroy': 'VDI_DELETE',
+  'Volume.stat': 'VDI_UPDATE',
+};
+
+/**
+ * Features beyond a call: raw+file, the datapath of every volume, runs disks for reading only, and its
+ * images are sparse files.
+ */
+const furtherFeatures = ['VDI_ACTIVATE_READONLY', 'THIN_PROVISIONING'];
+
+/**
+ * `Plugin.query`: what this plugin is, and what it does as it is installed.
+ *
+ * @throws PluginError `InvalidSettings`.
+ */
+export const query: Handler<'Plugin.query'> = () => ({
+  plugin: 'gfs2',
+  name: 'gfs2 on iSCSI',
+  description: 'Shared, thin-provisioned SR on a LUN of an iSCSI array, with gfs2 and corosync',
+  vendor: 'The gfs2-iscsi-sr project',
+  copyright: packageJson.license,
+  version: packageJson.version,
+  required_api_version: '5.0',
+  features: [
+    ...Object.keys(volumePlugin).flatMap((name) => featureOfCall[name as CallName] ?? []),
+    ...furtherFeatures,
+  ],
+  configuration: deviceConfigHelp,
+  required_cluster_stack: readSettings().requiredClusterStack,
+});
