@@ -20,6 +20,8 @@ await build({
   minifyWhitespace: true,
   keepNames: true,
   legalComments: 'none',
+  // What dbus-next can do without: passing of descriptors, and session buses that an X server knows.
+  external: ['usocket', 'x11'],
   define: {
     'import.meta.dirname': '__dirname',
     'import.meta.filename': '__filename',
