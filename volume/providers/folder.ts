@@ -19,7 +19,7 @@ export function resolveFolder(path: string): string {
     if (!statSync(folder).isDirectory()) throw invalid(path, 'is not a directory');
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === undefined) throw error;
+    if (error instanceof PluginError || code === undefined) throw error;
     throw invalid(path, explanations[code] ?? `cannot be used (${code})`);
   }
   const filesystem = sharedFilesystem(folder);

@@ -1,0 +1,129 @@
+/** A host that calls the volume plugin's sources as xapi does, with a folder and records of its own. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  type CallName,
+  calls,
+  type Parameters,
+  type Result,
+  type Volume,
+} from '../../src/smapi/interface.ts';
+import { formatJson } from '../../src/smapi/json.ts';
+import type { Schema } from '../../src/smapi/schema.ts';
+import { CallFailed, readAnswer, runProcess } from './xapi.ts';
+
+const main = join(import.meta.dirname, '../../volume/main.ts');
+
+/** One host; dispose of it to remove its files. */
+export class VolumeHost {
+  /** A folder for the test; the SR is in `sr` below it. */
+  readonly folder = mkdtempSync(join(tmpdir(), 'volume-'));
+  readonly path = join(this.folder, 'sr');
+  readonly environment = { GFS2_SR_RUN_DIR: join(this.folder, 'run') };
+  readonly uuid = crypto.randomUUID();
+  readonly #undo: (() => void)[] = [];
+
+  constructor() {
+    mkdirSync(this.path);
+  }
+
+  /** Runs a call as a process and reads its answer. */
+  async call<N extends CallName>(name: N, parameters: Omit<Parameters<N>, 'dbg'>): Promise<Result<N>> {
+    return readAnswer(
+      name,
+      await runProcess(process.execPath, [main, name, '--json'], request(name, parameters), this.environment),
+    );
+  }
+
+  /** Runs a call that must fail, and gives its error. */
+  async failure<N extends CallName>(name: N, parameters: Omit<Parameters<N>, 'dbg'>): Promise<CallFailed> {
+    try {
+      await this.call(name, parameters);
+    } catch (error) {
+      if (error instanceof CallFailed) return error;
+      throw error;
+    }
+    throw new Error(`${name} did not fail`);
+  }
+
+  /** Runs a call that dies by SIGKILL at a named step. */
+  async die<N extends CallName>(
+    fault: string,
+    name: N,
+    parameters: Omit<Parameters<N>, 'dbg'>,
+  ): Promise<void> {
+    const ended = await runProcess(process.execPath, [main, name, '--json'], request(name, parameters), {
+      ...this.environment,
+      GFS2_SR_FAULT: fault,
+    });
+    if (ended.signal !== 'SIGKILL') throw new Error(`${name} did not reach ${fault}: ${ended.stdout}`);
+  }
+
+  /** Starts a call and leaves it running. */
+  start<N extends CallName>(name: N, parameters: Omit<Parameters<N>, 'dbg'>): ChildProcess {
+    const child = spawn(process.execPath, [main, name, '--json'], {
+      env: { ...process.env, ...this.environment },
+      stdio: ['pipe', 'ignore', 'ignore'],
+    });
+    child.stdin?.on('error', () => {});
+    child.stdin?.end(request(name, parameters));
+    return child;
+  }
+
+  /** Makes an SR in `path` and attaches it; answers its handle. */
+  async makeSr(): Promise<string> {
+    const configuration = await this.call('SR.create', {
+      uuid: this.uuid,
+      configuration: { provider: 'path', path: this.path },
+      name: 'an SR',
+      description: 'for a test',
+    });
+    return await this.call('SR.attach', { configuration });
+  }
+
+  /** Makes a volume. */
+  async makeVolume(size = 1n << 20n, sharable = false): Promise<Volume> {
+    return await this.call('Volume.create', {
+      sr: this.uuid,
+      name: 'a volume',
+      description: '',
+      size,
+      sharable,
+    });
+  }
+
+  /** The names of the image files. */
+  images(): readonly string[] {
+    return readdirSync(join(this.path, 'images')).sort();
+  }
+
+  /** Undoes something, such as a mount, when the host is disposed of. */
+  defer(undo: () => void): void {
+    this.#undo.push(undo);
+  }
+
+  [Symbol.dispose](): void {
+    for (const undo of this.#undo.reverse()) undo();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** The path of the image that a volume's URI names. */
+export function imageOf(volume: Volume): string {
+  return decodeURIComponent(new URL(volume.uri[0] ?? '').pathname);
+}
+
+function request<N extends CallName>(name: N, parameters: Omit<Parameters<N>, 'dbg'>): string {
+  const schemas = calls[name].parameters as Readonly<Record<string, Schema<unknown>>>;
+  const given = { dbg: 'test', ...parameters } as Readonly<Record<string, unknown>>;
+  return formatJson(
+    Object.fromEntries(
+      Object.entries(schemas).map(([parameter, schema]) => [
+        parameter,
+        schema.encode(given[parameter], parameter),
+      ]),
+    ),
+  );
+}
