@@ -503,9 +503,12 @@ void Connection::end() {
     auto* self = static_cast<Connection*>(handle->data);
     if (self->hook_ != nullptr) napi_remove_async_cleanup_hook(self->hook_);
     self->hook_ = nullptr;
+    // Not before: until now the loop may still have known the descriptor.
+    close(self->wire_);
+    self->wire_ = -1;
     self->release();
   });
-  // uv_close stopped the poll; the peer need not wait for the turn of the loop.
+  // The peer need not wait for the turn of the loop.
   shutdown(wire_, SHUT_RDWR);
 }
 
