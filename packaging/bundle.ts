@@ -1,14 +1,38 @@
 /** Bundles each plugin into one file: `node packaging/bundle.ts OUTPUT_FOLDER`. */
 import { join } from 'node:path';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 import { plugins } from './plugins.ts';
 
 const root = join(import.meta.dirname, '..');
 const output = process.argv[2];
 if (output === undefined) throw new Error('usage: bundle.ts OUTPUT_FOLDER');
 
+/**
+ * Modules with large dependencies that hardly any call needs: in a file of their own, for Node would have
+ * to parse them at every start.
+ */
+const apart: readonly { readonly module: string; readonly out: string }[] = [
+  { module: 'volume/plugin/diagnostics.ts', out: 'diagnostics' },
+];
+
+const loadApart: Plugin = {
+  name: 'load-apart',
+  setup({ onResolve }) {
+    onResolve({ filter: /\.ts$/ }, ({ kind, path, resolveDir }) => {
+      const found = apart.find(({ module }) => join(root, module) === join(resolveDir, path));
+      return kind === 'dynamic-import' && found !== undefined
+        ? { path: `./${found.out}.cjs`, external: true }
+        : undefined;
+    });
+  },
+};
+
 await build({
-  entryPoints: plugins.map(({ name, main }) => ({ in: join(root, main), out: name })),
+  entryPoints: [
+    ...plugins.map(({ name, main }) => ({ in: join(root, main), out: name })),
+    ...apart.map(({ module, out }) => ({ in: join(root, module), out })),
+  ],
+  plugins: [loadApart],
   outdir: output,
   bundle: true,
   platform: 'node',
