@@ -17,8 +17,12 @@ export function openDatabase(file: string, mode: 'read' | 'write'): DatabaseSync
 /**
  * Makes a connection durable. The journal stays as a file with a header of zeros: its room is there also
  * when the filesystem is full, and no directory changes at a commit.
+ *
+ * The locking mode comes first: in SQLite's normal one, setting the journal's mode rolls a dead writer's
+ * journal back in the mode before, which removes the file.
  */
 export function makeDurable(database: DatabaseSync): void {
+  database.exec('PRAGMA locking_mode = EXCLUSIVE');
   database.exec(
     'PRAGMA journal_mode = PERSIST; PRAGMA journal_size_limit = 1048576; PRAGMA synchronous = FULL',
   );
@@ -38,9 +42,9 @@ export function openCatalog(folder: string, mode: 'read' | 'write'): DatabaseSyn
     throw error;
   }
   try {
+    if (mode === 'write') makeDurable(database);
     const version = Number(database.prepare('PRAGMA user_version').get()?.user_version);
     if (version !== schemaVersion) throw wrongVersion(folder, version);
-    if (mode === 'write') makeDurable(database);
     return database;
   } catch (error) {
     database.close();

@@ -1,0 +1,47 @@
+import { describe, expect, it } from 'vitest';
+import { imageOf, VolumeHost } from '../support/volume-host.ts';
+
+describe('several processes at once', () => {
+  it('lose no update', async () => {
+    using host = new VolumeHost();
+    const sr = await host.makeSr();
+    const common = await host.makeVolume();
+    const workers = 6;
+    const rounds = 5;
+    await Promise.all(
+      Array.from({ length: workers }, async (_unused, worker) => {
+        for (let round = 0; round < rounds; round++) {
+          const { key } = await host.makeVolume();
+          await host.call('Volume.set', { sr, key: common.key, k: `${worker}.${round}`, v: 'set' });
+          await host.call('Volume.set_name', { sr, key, new_name: `${worker}.${round}` });
+          if (round % 2 === 1) await host.call('Volume.destroy', { sr, key });
+        }
+      }),
+    );
+    const volumes = await host.call('SR.ls', { sr });
+    const expected = Array.from({ length: workers }, (_unused, worker) =>
+      Array.from({ length: rounds }, (_none, round) => `${worker}.${round}`),
+    ).flat();
+    expect(
+      volumes
+        .map(({ name }) => name)
+        .filter((name) => name !== common.name)
+        .sort(),
+    ).toEqual(expected.filter((name) => Number(name.split('.')[1]) % 2 === 0).sort());
+    const { keys } = await host.call('Volume.stat', { sr, key: common.key });
+    expect(Object.keys(keys).sort()).toEqual(expected.sort());
+    expect(volumes.map((volume) => imageOf(volume).replace(/.*\//, '')).sort()).toEqual(host.images());
+  });
+
+  it('that destroy one SR or volume all succeed', async () => {
+    using host = new VolumeHost();
+    const sr = await host.makeSr();
+    const { key } = await host.makeVolume();
+    await Promise.all(Array.from({ length: 4 }, () => host.call('Volume.destroy', { sr, key })));
+    const results = await Promise.allSettled(
+      Array.from({ length: 3 }, () => host.call('SR.destroy', { sr })),
+    );
+    expect(results.some(({ status }) => status === 'fulfilled')).toBe(true);
+    expect((await host.failure('SR.stat', { sr })).params[0]).toBe('Sr_not_attached');
+  });
+});
