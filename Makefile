@@ -17,7 +17,7 @@ DESTDIR ?= /
 NODE := node_modules/.bin/node
 ARCH := $(if $(filter aarch64,$(shell uname -m)),arm64,x64)
 GYP := $(NODE) node_modules/node-gyp/bin/node-gyp.js --nodedir=$(CURDIR)/node_modules/node-linux-$(ARCH) --loglevel=warn
-SOURCES = $(shell find src volume datapath cluster native/lib -name '*.ts' -not -name '*.test.ts')
+SOURCES = $(shell find src volume datapath native/lib -name '*.ts' -not -name '*.test.ts')
 NATIVE_SOURCES = $(shell find native src datapath -name '*.cc' -o -name '*.h' -o -name '*.gyp')
 
 .PHONY: help demo test lint asan bench install clean packages

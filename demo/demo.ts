@@ -21,8 +21,10 @@ import { parseFileUri } from '../datapath/file-uri.ts';
 import type { ProbeResult } from '../src/smapi/interface.ts';
 import { CallFailed, datapathCaller, volumeCaller } from '../test/support/xapi.ts';
 import { formatBytes, headline, line, table } from './print.ts';
-import { startArray } from './storage.ts';
+import { labelSr, srSerial, startArray } from './storage.ts';
 import { UndoStack } from './undo.ts';
+
+const lunHeader = ['LUN', 'SCSI id', 'size', 'block', 'vendor', 'product', 'serial', 'carries'];
 
 const undo = new UndoStack();
 let failure: unknown;
@@ -63,6 +65,17 @@ async function walkArray(environment: Readonly<Record<string, string>>): Promise
     return volume('SR.probe', { configuration });
   };
 
+  const forSr = {
+    provider: 'iscsi',
+    ips: `${array.tgtd.host}:${array.tgtd.port}`,
+    iqns: array.chapTarget,
+    chapuser: array.chap.user,
+    chappassword: array.chap.secret,
+  };
+  const srLun = (await probe(forSr)).find(({ extra_info }) => extra_info.serial === srSerial);
+  if (srLun?.configuration.ScsiId === undefined) throw new Error('the LUN for the SR was not found');
+  labelSr(array, srLun.configuration.ScsiId);
+
   const portal = { provider: 'iscsi', ips: array.tgtd.host, port: String(array.tgtd.port) };
   headline(`1. SR.probe of the portal ${portal.ips}:${portal.port}: which targets are there?`);
   const targets = await probe(portal);
@@ -72,7 +85,7 @@ async function walkArray(environment: Readonly<Record<string, string>>): Promise
   );
 
   headline(`2. SR.probe of ${array.openTarget}: which LUNs has it?`);
-  table(lunHeader, (await probe({ ...portal, iqns: array.openTarget })).filter(isLun).map(lunRow));
+  table(lunHeader, (await probe({ ...portal, iqns: array.openTarget })).map(lunRow));
 
   headline(`   SR.probe of ${array.chapTarget} without CHAP`);
   try {
@@ -91,7 +104,7 @@ async function walkArray(environment: Readonly<Record<string, string>>): Promise
     chappassword: array.chap.secret,
   };
   const luns = await probe(withChap);
-  table(lunHeader, luns.filter(isLun).map(lunRow));
+  table(lunHeader, luns.map(lunRow));
 
   const scsiId = luns.find(({ sr }) => sr?.uuid === array.srUuid)?.configuration.ScsiId;
   if (scsiId === undefined) throw new Error('the SR on the array was not found');
@@ -106,17 +119,10 @@ async function walkArray(environment: Readonly<Record<string, string>>): Promise
   );
 }
 
-const lunHeader = ['LUN', 'SCSI id', 'size', 'block', 'vendor', 'product', 'serial', 'carries'];
-
-/** A row of the table of LUNs; the result that is an SR on the LUN is no second LUN. */
-function isLun({ sr }: ProbeResult): boolean {
-  return sr === undefined;
-}
-
 function lunRow({ configuration, extra_info }: ProbeResult): readonly string[] {
   const info = (key: string) => extra_info[key] ?? '';
   return [
-    info('LUN'),
+    info('LUNid'),
     configuration.ScsiId ?? '',
     info('size') === '' ? '' : formatBytes(BigInt(info('size'))),
     info('block_size'),

@@ -1,11 +1,14 @@
 /** The array of the demo: a private tgtd with two targets, of which one wants CHAP and has an SR. */
-import { closeSync, openSync, truncateSync, writeSync } from 'node:fs';
+import { closeSync, openSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { startTgtd, type Tgtd } from '../native/test/tgtd.ts';
 import { run } from '../src/commands.ts';
 import { encodeLabel, labelLength } from '../volume/layout/label.ts';
 
-const MiB = 2n ** 20n;
+const MiB = 2 ** 20;
+
+/** The serial number of the LUN with the SR. */
+export const srSerial = 'DEMO0033';
 
 /** What the demo needs to know of its array. */
 export interface DemoArray {
@@ -14,9 +17,11 @@ export interface DemoArray {
   readonly chapTarget: string;
   readonly chap: { readonly user: string; readonly secret: string };
   readonly srUuid: string;
+  /** The file behind the SR's LUN. */
+  readonly srImage: string;
 }
 
-/** Starts the array; the LUN of its SR holds a real gfs2 filesystem and our label. */
+/** Starts the array, with real gfs2 on the LUN with serial number {@link srSerial}. */
 export async function startArray(): Promise<DemoArray> {
   const tgtd = await startTgtd();
   try {
@@ -26,67 +31,40 @@ export async function startArray(): Promise<DemoArray> {
     const srUuid = crypto.randomUUID();
 
     const open = await tgtd.addTarget(openTarget);
-    await tgtd.addLun(open, { lun: 1, size: Number(64n * MiB), serial: 'DEMO0001', scsiId: 'demo-small' });
-    await tgtd.addLun(open, { lun: 5, size: 2 ** 40, serial: 'DEMO0005', scsiId: 'demo-thin' });
-    await tgtd.addLun(open, {
-      lun: 300,
-      size: Number(256n * MiB),
-      serial: 'DEMO0300',
-      scsiId: 'demo-ro',
-      readOnly: true,
-    });
+    await tgtd.addLun(open, { lun: 1, size: 64 * MiB, serial: 'DEMO0001' });
+    await tgtd.addLun(open, { lun: 5, size: 1024 * 1024 * MiB, serial: 'DEMO0005' });
+    await tgtd.addLun(open, { lun: 300, size: 256 * MiB, serial: 'DEMO0300', readOnly: true });
 
     const secret = await tgtd.addTarget(chapTarget);
     await tgtd.addChap(secret, chap.user, chap.secret);
-    const scsiId = 'demo-gfs2';
-    const image = join(tgtd.directory, 'gfs2');
-    closeSync(openSync(image, 'w'));
-    truncateSync(image, Number(512n * MiB));
-    await makeSr(image, srUuid, scsiId);
-    await tgtd.addLun(secret, { lun: 0x21, path: image, serial: 'DEMO0033', scsiId });
-    await tgtd.addLun(secret, {
-      lun: 7,
-      size: Number(128n * MiB),
-      blockSize: 4096,
-      serial: 'DEMO0007',
-      scsiId: 'demo-4k',
-    });
-    return { tgtd, openTarget, chapTarget, chap, srUuid };
+    const srImage = join(tgtd.directory, 'gfs2');
+    writeFileSync(srImage, '');
+    truncateSync(srImage, 512 * MiB);
+    const lockTable = ['-p', 'lock_dlm', '-t', 'demo:sr1', '-j', '2', '-J', '32'];
+    await run('mkfs.gfs2', ['-O', '-q', ...lockTable, '-U', srUuid, srImage]);
+    await tgtd.addLun(secret, { lun: 33, path: srImage, serial: srSerial });
+    await tgtd.addLun(secret, { lun: 7, size: 128 * MiB, blockSize: 4096, serial: 'DEMO0007' });
+    return { tgtd, openTarget, chapTarget, chap, srUuid, srImage };
   } catch (error) {
     await tgtd.stop();
     throw error;
   }
 }
 
-async function makeSr(image: string, uuid: string, scsiId: string): Promise<void> {
-  await run('mkfs.gfs2', [
-    '-O',
-    '-q',
-    '-p',
-    'lock_dlm',
-    '-t',
-    'demo:sr1',
-    '-j',
-    '2',
-    '-J',
-    '32',
-    '-U',
-    uuid,
-    image,
-  ]);
-  const write = encodeLabel(new Uint8Array(labelLength), {
-    uuid,
+/** Labels the SR's LUN, as the host that made the SR would have done. */
+export function labelSr({ srImage, srUuid }: DemoArray, scsiId: string): void {
+  const { offset, bytes } = encodeLabel(new Uint8Array(labelLength), {
+    uuid: srUuid,
     name: 'Demo SR',
     description: 'Made by another host of the pool',
     clusterName: 'demo',
-    // tgt forms a T10 designator of vendor and id.
-    scsiId: `1IET_${scsiId}`,
-    totalSpace: 512n * MiB,
-    freeSpace: 440n * MiB,
+    scsiId,
+    totalSpace: BigInt(512 * MiB),
+    freeSpace: BigInt(440 * MiB),
   });
-  const fd = openSync(image, 'r+');
+  const fd = openSync(srImage, 'r+');
   try {
-    writeSync(fd, write.bytes, 0, write.bytes.length, write.offset);
+    writeSync(fd, bytes, 0, bytes.length, offset);
   } finally {
     closeSync(fd);
   }
