@@ -143,7 +143,7 @@ export async function takeInventory(
 
   // Some targets do not tell of themselves, and some portals let nobody discover.
   const named = config.iqns.filter((name) => name !== '*');
-  const deaf = discovery.failures.filter(({ error }) => hasConnected(error)).map(({ asked }) => asked);
+  const deaf = discovery.failures.filter(({ error }) => refusesDiscovery(error)).map(({ asked }) => asked);
   const told = new Set(
     discovery.answers.flatMap(({ targets }) => targets.map(({ name }) => name.toLowerCase())),
   );
@@ -194,7 +194,12 @@ async function describeOver(
   }
 }
 
-/** Whether the portal was there, and only did not let us discover. */
-function hasConnected(error: unknown): boolean {
-  return error instanceof IscsiError && (error.step === 'login' || error.step === 'discovery');
+/** Whether the portal answered, and only did not let us discover. */
+function refusesDiscovery(error: unknown): boolean {
+  return (
+    error instanceof IscsiError &&
+    (error.step === 'login' || error.step === 'discovery') &&
+    error.kind !== 'timeout' &&
+    error.kind !== 'aborted'
+  );
 }

@@ -7,7 +7,7 @@ import { discover, mergeTargets } from '../probe/discovery.ts';
 import { sentenceOf, toProbeError } from '../probe/failures.ts';
 import { type Inventory, takeInventory } from '../probe/inventory.ts';
 import { targetRow, unitRows } from '../probe/results.ts';
-import { groupUnits } from '../probe/units.ts';
+import { groupUnits, type Unit } from '../probe/units.ts';
 
 /** How long a probe may take altogether, in ms; more than any of its parts may take. */
 const deadline = 60_000;
@@ -70,7 +70,7 @@ async function probeLuns(
     config.scsiId === undefined
       ? units
       : units.filter(({ luns: [lun] }) => lun.identity?.id === config.scsiId);
-  if (chosen.length === 0) throw noSuchLun(config, inventory);
+  if (chosen.length === 0) throw noSuchLun(config, inventory, units);
   const context = {
     targets: mergeTargets(inventory.answers),
     warnings: inventory.warnings,
@@ -95,7 +95,8 @@ function noLuns({ targets, failures }: Inventory, initiatorName: string): Error 
   );
 }
 
-function noSuchLun({ scsiId }: IscsiConfig, { targets, luns, failures }: Inventory): Error {
+function noSuchLun({ scsiId }: IscsiConfig, { targets, failures }: Inventory, units: readonly Unit[]): Error {
+  const luns = units.flatMap((unit) => unit.luns);
   const ids = [...new Set(luns.flatMap(({ identity }) => (identity === undefined ? [] : [identity.id])))];
   const shown = ids.length > 8 ? `${ids.slice(0, 8).join(', ')} and ${ids.length - 8} more` : ids.join(', ');
   const problems = [...luns.flatMap(({ problem }) => problem ?? []), ...failures.map(sentenceOf)];
