@@ -11,7 +11,7 @@ SHELL := /bin/bash
 
 # What a Debian 12 with node, npm, make and a compiler lacks: to build, and to test against the real things.
 BUILD_PACKAGES := libatomic1 libiscsi-dev python3
-TEST_PACKAGES := e2fsprogs gfs2-utils iproute2 kmod libasan8 libiscsi-bin mount open-iscsi tgt util-linux
+TEST_PACKAGES := dbus-daemon e2fsprogs gfs2-utils iproute2 kmod libasan8 libiscsi-bin mount open-iscsi tgt udev util-linux
 DESTDIR ?= /
 
 NODE := node_modules/.bin/node
