@@ -37,6 +37,7 @@ function bundle(): string {
     outfile: file,
     write: false,
     bundle: true,
+    packages: 'external',
     platform: 'node',
     target: 'node26',
     format: 'cjs',
