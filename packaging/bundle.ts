@@ -13,6 +13,7 @@ if (output === undefined) throw new Error('usage: bundle.ts OUTPUT_FOLDER');
  */
 const apart: readonly { readonly module: string; readonly out: string }[] = [
   { module: 'volume/plugin/diagnostics.ts', out: 'diagnostics' },
+  { module: 'src/commands.ts', out: 'commands' },
 ];
 
 const loadApart: Plugin = {

@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { PluginError } from './smapi/errors.ts';
 
@@ -23,7 +22,9 @@ export function loadAddon(name: string): unknown {
     );
   }
   try {
-    return createRequire(import.meta.url)(file) as unknown;
+    const module: { exports: unknown } = { exports: {} };
+    process.dlopen(module, file);
+    return module.exports;
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new PluginError('AddonUnusable', `The file ${file} cannot be loaded; install it again: ${why}`, {

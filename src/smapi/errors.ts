@@ -75,15 +75,21 @@ export function toWireError(error: unknown): WireError {
   const message = error instanceof Error ? error.message : String(error);
   const name = error instanceof Error ? error.name : 'Error';
   const frames = stackFrames(error);
+  const { code, params } = isSmapiError(error) ? error : { code: genericCode, params: [name, message] };
   return {
-    code: error instanceof SmapiError ? error.code : genericCode,
-    params: error instanceof SmapiError ? error.params : [name, message],
+    code,
+    params,
     backtrace: {
       error: `${name}: ${message}`,
       files: frames.map(({ file }) => file),
       lines: frames.map(({ line }) => line),
     },
   };
+}
+
+// By its shape, not its class: a part that is bundled by itself has a class of its own.
+function isSmapiError(error: unknown): error is Pick<SmapiError, 'code' | 'params'> {
+  return error instanceof Error && 'params' in error && Array.isArray(error.params) && 'code' in error;
 }
 
 function stackFrames(error: unknown): readonly { file: string; line: bigint }[] {
