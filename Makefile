@@ -14,8 +14,9 @@ BUILD_PACKAGES := libatomic1 libiscsi-dev python3
 TEST_PACKAGES := dbus-daemon e2fsprogs gfs2-utils iproute2 kmod libasan8 libiscsi-bin mount open-iscsi tgt udev util-linux
 DESTDIR ?= /
 
-NODE := node_modules/.bin/node
 ARCH := $(if $(filter aarch64,$(shell uname -m)),arm64,x64)
+# Not by its link in .bin, which older npm does not make for a package with a platform.
+NODE := node_modules/node-linux-$(ARCH)/bin/node
 GYP := $(NODE) node_modules/node-gyp/bin/node-gyp.js --nodedir=$(CURDIR)/node_modules/node-linux-$(ARCH) --loglevel=warn
 SOURCES = $(shell find src volume datapath native/lib -name '*.ts' -not -name '*.test.ts')
 NATIVE_SOURCES = $(shell find native src datapath -name '*.cc' -o -name '*.h' -o -name '*.gyp')
