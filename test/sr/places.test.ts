@@ -1,5 +1,14 @@
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { VolumeHost } from '../support/volume-host.ts';
@@ -83,6 +92,28 @@ describe('the place of an SR', () => {
       description: '',
     });
     expect(params[1]).toContain('cannot be written');
+  });
+
+  it.skipIf(!existsSync('/dev/fuse'))('is not a network filesystem, at creation nor later', async () => {
+    using host = new VolumeHost();
+    const sr = await host.makeSr();
+    await host.call('SR.detach', { sr });
+    const server = spawn('python3', [join(import.meta.dirname, 'fake-filesystem.py'), host.path]);
+    await once(server.stdout, 'data');
+    host.defer(() => unmount(host.path));
+    const configuration = { provider: 'path', path: host.path };
+    const failures = [
+      await host.failure('SR.create', {
+        uuid: crypto.randomUUID(),
+        configuration,
+        name: '',
+        description: '',
+      }),
+      await host.failure('SR.attach', { configuration: { ...configuration, sr_uuid: sr } }),
+    ];
+    for (const { params } of failures) {
+      expect(params).toEqual(['InvalidPath', expect.stringContaining('on a fuse filesystem')]);
+    }
   });
 
   it('is not on an iSCSI LUN in this version, and says so', async () => {
