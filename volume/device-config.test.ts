@@ -61,6 +61,8 @@ describe('a device-config', () => {
     [{ ...portal, target: '10.0.0.2' }, /ips and target are two names/],
     [{ ...portal, iqns: 'iqn.x y' }, /cannot be the name of a target/],
     [{ ...portal, iqns: 'x'.repeat(224) }, /223 bytes/],
+    [{ ips: Array.from({ length: 65 }, (_, i) => `10.0.0.${i}`).join() }, /65 portals, more than 64/],
+    [{ ...portal, iqns: Array.from({ length: 257 }, (_, i) => `iqn.x:${i}`).join() }, /257 targets/],
     [{ ...portal, chapuser: 'u' }, /chapuser is given without chappassword/],
     [{ ...portal, chappassword: 's' }, /chappassword is given without chapuser/],
     [{ ...portal, chapuser: 'u', chappassword: 'x'.repeat(256) }, /chappassword must have at most 255 bytes/],

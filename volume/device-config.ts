@@ -63,6 +63,11 @@ export const deviceConfigHelp = {
 const aliases = { target: 'ips', targetIQN: 'iqns', SCSIid: 'ScsiId' } as const;
 
 type Configuration = Readonly<Record<string, string>>;
+
+/** More than any array has, and few enough to ask all at once. */
+const maxPortals = 64;
+const maxTargets = 256;
+
 /** A key that has two names. */
 export type AliasedKey = 'ips' | 'iqns' | 'ScsiId';
 
@@ -120,10 +125,16 @@ function parseIscsi(configuration: Configuration): IscsiConfig {
   if (portals.length === 0) {
     throw invalid('ips is missing; write the address of an iSCSI portal there, such as 10.0.0.1');
   }
+  if (portals.length > maxPortals) {
+    throw invalid(`ips names ${portals.length} portals, more than ${maxPortals}; give fewer`);
+  }
   const iqns = (given(configuration, 'iqns') ?? '')
     .split(',')
     .map((name) => name.trim())
     .filter((name) => name !== '');
+  if (iqns.length > maxTargets) {
+    throw invalid(`iqns names ${iqns.length} targets, more than ${maxTargets}; give fewer`);
+  }
   for (const name of iqns) {
     if (/[\s\p{Cc}]/u.test(name) || Buffer.byteLength(name) > 223) {
       throw invalid(

@@ -22,7 +22,8 @@ const byWeight: readonly IscsiErrorKind[] = [
 /** What a failure says, on one line and with no full stop. */
 export function sentenceOf(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
-  return message.replaceAll(/\s+/g, ' ').replace(/\.$/, '');
+  const own = message.replace('aborted by the caller', 'the time for the whole probe was over');
+  return own.replaceAll(/\s+/g, ' ').replace(/\.$/, '');
 }
 
 /**

@@ -20,7 +20,10 @@ const deadline = 60_000;
  * @throws NumberedError 140 (host name), 141 (cannot connect), 68 (login or CHAP), 107 (no such LUN, or
  * none at all); PluginError for what has no number.
  */
-export const probe: Handler<'SR.probe'> = async ({ configuration }) => {
+export const probe: Handler<'SR.probe'> = async (parameters) => {
+  // A client may probe with what an earlier probe told it of an SR; xapi takes no row of another kind that
+  // names one.
+  const { sr_uuid: _, ...configuration } = parameters.configuration;
   const config = parseDeviceConfig(configuration);
   if (config.provider === 'path') return probePath(configuration, config.path);
   const initiatorName = readInitiatorName();
