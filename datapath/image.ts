@@ -6,13 +6,13 @@ import {
   lstatSync,
   openSync,
   readdirSync,
-  readFileSync,
   readlinkSync,
   realpathSync,
   type Stats,
 } from 'node:fs';
 import { hostUuid } from '../src/host-uuid.ts';
 import { lock } from '../src/locks/flock.ts';
+import { localLockHolder, processName } from '../src/locks/holder.ts';
 import { posix } from '../src/posix/index.ts';
 import { NamedError, PluginError } from '../src/smapi/errors.ts';
 
@@ -117,19 +117,12 @@ function refusal(image: number, path: string): NamedError | PluginError {
   );
 }
 
-/** Who on this host has locked the image, from /proc/locks. */
+/** Who on this host has locked the image. */
 function localHolder(image: number, path: string): string | undefined {
-  const { dev, ino } = fstatSync(image);
-  const file = `${major(dev)}:${minor(dev)}:${ino}`;
-  const [, pid] =
-    readText('/proc/locks')
-      .split('\n')
-      .map((line) => /FLOCK\s+\S+\s+\S+\s+(\S+)\s+(\S+)\s/.exec(line))
-      .find((match) => match?.[2] === file)
-      ?.slice(0, 2) ?? [];
+  const pid = localLockHolder(image);
   if (pid === undefined) return undefined;
   // A loop device keeps its lock under the number of the process that made it, which may be another's now.
-  return hasOpen(pid, path) ? `process ${pid} (${readText(`/proc/${pid}/comm`).trim()})` : 'a loop device';
+  return hasOpen(pid, path) ? `process ${pid} (${processName(pid)})` : 'a loop device';
 }
 
 function hasOpen(pid: string, path: string): boolean {
@@ -138,23 +131,6 @@ function hasOpen(pid: string, path: string): boolean {
     return readdirSync(`/proc/${pid}/fd`).some((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`) === file);
   } catch {
     return false;
-  }
-}
-
-// /proc/locks writes the device as two hexadecimal numbers of at least two digits.
-function major(dev: number): string {
-  return ((dev >> 8) & 0xfff).toString(16).padStart(2, '0');
-}
-
-function minor(dev: number): string {
-  return ((dev & 0xff) | ((dev >> 12) & 0xfff00)).toString(16).padStart(2, '0');
-}
-
-function readText(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    return '';
   }
 }
 

@@ -48,9 +48,15 @@ export async function lock(fd: number, mode: LockMode, timeout: number, what: st
     if (performance.now() >= end) {
       throw new PluginError(
         'LockTimeout',
-        `Another process or host has held ${what} for ${timeout} ms; see which one is busy or waits for a fence, and try again.`,
+        `${await describeHolder(fd)} has held ${what} for ${timeout} ms; see whether it is busy or waits for a fence, and try again.`,
       );
     }
     await sleep(wait * (0.5 + Math.random()));
   }
+}
+
+async function describeHolder(fd: number): Promise<string> {
+  const { localLockHolder, processName } = await import('./holder.ts');
+  const pid = localLockHolder(fd);
+  return pid === undefined ? 'Another host or process' : `Process ${pid} (${processName(pid)}) of this host`;
 }

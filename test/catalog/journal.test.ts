@@ -58,7 +58,9 @@ describe('a catalog that another process holds', () => {
       await once(holder.stdout, 'data');
       await expect(lockCatalog(host.path, 'shared', 100)).rejects.toMatchObject({
         name: 'LockTimeout',
-        message: expect.stringContaining(`the catalog of the SR in ${host.path}`),
+        message: expect.stringMatching(
+          `^Process ${holder.pid} .* has held the catalog of the SR in ${host.path} `,
+        ),
       });
     } finally {
       const ended = once(holder, 'close');
