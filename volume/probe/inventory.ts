@@ -7,10 +7,8 @@ import { type Answer, credentials, discover } from './discovery.ts';
 import { sentenceOf } from './failures.ts';
 import { limiter } from './limit.ts';
 import { describeLun, identify, type LunDescription } from './lun.ts';
+import { walkOnce } from './paths.ts';
 
-/** Arrays limit sessions by initiator: so many are open at once with one target, and in all. */
-const sessionsPerTarget = 4;
-const sessionsInAll = 32;
 /** LUNs that are asked at once over one session, so that no target's queue runs full. */
 const lunsAtOnce = 32;
 /** For logging in at a configured portal, and for each command, in ms. */
@@ -63,22 +61,26 @@ export async function takeInventory(
   const failures: unknown[] = [];
   const warnings: string[] = [];
   const loggedIn = new Map<string, string>();
-  const paths = new Map<string, Promise<boolean>>();
-  const pool = limiter(sessionsInAll);
-  const pools = new Map<string, ReturnType<typeof limiter>>();
 
-  /** Looks at one target over one portal, once; answers whether it could log in. */
-  const follow = (target: string, portal: Portal): Promise<boolean> => {
-    const name = target.toLowerCase();
-    const key = `${name} ${formatPortal(portal)}`;
-    const targetPool = pools.get(name) ?? limiter(sessionsPerTarget);
-    pools.set(name, targetPool);
-    const path = paths.get(key) ?? targetPool(() => pool(() => look(target, portal)));
-    paths.set(key, path);
-    return path;
+  const listLuns = async (session: Session, target: string, portal: Portal): Promise<void> => {
+    const atOnce = limiter(lunsAtOnce);
+    await Promise.all(
+      (await session.reportLuns()).map(({ lun, raw, addressing }) => {
+        if (lun === undefined) {
+          warnings.push(`${target} has a LUN ${raw}h, whose addressing method is not supported`);
+          return undefined;
+        }
+        return atOnce(() => {
+          const key = `${target.toLowerCase()} ${lun}`;
+          const next = describeOver(session, portal, target, { lun, raw, addressing }, luns.get(key), wants);
+          luns.set(key, next);
+          return next;
+        });
+      }),
+    );
   };
 
-  const look = async (target: string, portal: Portal): Promise<boolean> => {
+  const follow = walkOnce(async (target, portal) => {
     let session: Session;
     try {
       session = await login({
@@ -102,25 +104,7 @@ export async function takeInventory(
       await session.close();
     }
     return true;
-  };
-
-  const listLuns = async (session: Session, target: string, portal: Portal): Promise<void> => {
-    const atOnce = limiter(lunsAtOnce);
-    await Promise.all(
-      (await session.reportLuns()).map(({ lun, raw, addressing }) => {
-        if (lun === undefined) {
-          warnings.push(`${target} has a LUN ${raw}h, whose addressing method is not supported`);
-          return undefined;
-        }
-        return atOnce(() => {
-          const key = `${target.toLowerCase()} ${lun}`;
-          const next = describeOver(session, portal, target, { lun, raw, addressing }, luns.get(key), wants);
-          luns.set(key, next);
-          return next;
-        });
-      }),
-    );
-  };
+  });
 
   /** Follows the paths to the targets that one portal told of. */
   const onAnswer = async (asked: Portal, targets: readonly DiscoveredTarget[]): Promise<void> => {
