@@ -187,6 +187,20 @@ describe('a LUN that is not ready', () => {
   });
 });
 
+describe('a LUN that never answers', () => {
+  it('is shown as such, and the others as ever', async () => {
+    const answer = (cdb: Buffer, otherwise: () => FakeAnswer): FakeAnswer =>
+      cdb[0] === 0x88 ? undefined : otherwise();
+    const rows = await probeLuns({
+      [raw(1)]: { identification: first, answer },
+      [raw(2)]: { identification: second },
+    });
+    expect(rows[0]).toMatchObject({ complete: false });
+    expect(rows[0]?.extra_info.problem).toMatch(/no answer within 10 s/);
+    expect(rows[1]).toMatchObject({ complete: true });
+  });
+});
+
 describe('something that is no iSCSI target', () => {
   it('gives one sentence and code 141', async () => {
     const { FakeTarget } = await import('../../native/test/fake-target.ts');
