@@ -1,8 +1,9 @@
-import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { imageOf, VolumeHost } from '../support/volume-host.ts';
+import { volumeCaller } from '../support/xapi.ts';
 
 const newVolume = { name: 'new', description: '', size: 8192n, sharable: false };
 
@@ -135,7 +136,7 @@ describe('after kill -9', () => {
       const sr = await host.makeSr();
       await host.makeVolume();
       await host.die(fault, 'SR.destroy', { sr });
-      await import('node:fs').then((fs) => fs.rmSync(host.environment.GFS2_SR_RUN_DIR, { recursive: true }));
+      rmSync(host.environment.GFS2_SR_RUN_DIR, { recursive: true });
       const configuration = { provider: 'path', path: host.path };
       if (existsSync(join(host.path, 'catalog.sqlite'))) {
         await host.call('SR.attach', { configuration: { ...configuration, sr_uuid: sr } });
@@ -147,6 +148,14 @@ describe('after kill -9', () => {
       });
     },
   );
+
+  it('is nothing that an installed plugin can be told to do', async () => {
+    using host = new VolumeHost();
+    const sr = await host.makeSr();
+    const call = volumeCaller({ ...host.environment, GFS2_SR_FAULT: 'create.intent' });
+    await call('Volume.create', { sr, ...newVolume });
+    await checkConsistent(host);
+  });
 
   it('of calls at any moment, nothing valid is lost and nothing half-made stays', async () => {
     using host = new VolumeHost();

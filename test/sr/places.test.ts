@@ -151,6 +151,23 @@ describe('an attached SR whose directory is not what it was', () => {
     expect(await host.call('SR.ls', { sr })).toMatchObject([{ key }]);
   });
 
+  it('is Unreachable while its filesystem is read-only, where it can still be listed', async () => {
+    using host = new VolumeHost();
+    mountTmpfs(host, host.path);
+    const sr = await host.makeSr();
+    const { key } = await host.makeVolume();
+    execFileSync('mount', ['-o', 'remount,ro', host.path]);
+    expect((await host.call('SR.stat', { sr })).health).toEqual([
+      'Unreachable',
+      expect.stringContaining('make it writable'),
+    ]);
+    expect(await host.call('SR.ls', { sr })).toMatchObject([{ key }]);
+    const { params } = await host.failure('Volume.destroy', { sr, key });
+    expect(params).toEqual(['SRNotWritable', expect.stringContaining(host.path)]);
+    execFileSync('mount', ['-o', 'remount,rw', host.path]);
+    await host.call('Volume.destroy', { sr, key });
+  });
+
   it('is Unreachable where another SR took its place, which nothing touches', async () => {
     using host = new VolumeHost();
     using rival = new VolumeHost();

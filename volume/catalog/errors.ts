@@ -8,6 +8,11 @@ export function isUnreachable(error: unknown): error is PluginError {
   return error instanceof PluginError && unreachable.includes(error.name);
 }
 
+/** Whether a failure says that the SR cannot be written, though it may be read. */
+export function isNotWritable(error: unknown): error is PluginError {
+  return error instanceof PluginError && error.name === 'SRNotWritable';
+}
+
 /** The SR's storage has no room. Clients have a text for code 44. */
 export function noSpace(what: string, folder: string, cause: unknown): NumberedError {
   return new NumberedError(
@@ -19,13 +24,14 @@ export function noSpace(what: string, folder: string, cause: unknown): NumberedE
 }
 
 /**
- * Puts a failure of the filesystem below an SR into words.
+ * Puts a failure of the filesystem below an SR, or of its catalog, into words.
  *
  * @param what what was to be written, such as `a volume of 4096 bytes`.
  */
 export function toStorageError(error: unknown, what: string, folder: string): Error {
   if (error instanceof SmapiError || !(error instanceof Error)) return error as Error;
-  const { code } = error as NodeJS.ErrnoException;
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  if (syscall === undefined) return toCatalogError(error, folder);
   switch (code) {
     case 'ENOSPC':
     case 'EDQUOT':
@@ -44,8 +50,6 @@ export function toStorageError(error: unknown, what: string, folder: string): Er
         `Nothing can be written in ${folder} (${code}); make it writable and look into the kernel's log for errors of its filesystem.`,
         { cause: error },
       );
-    case undefined:
-      return error;
     default:
       return new PluginError(
         'StorageFailed',

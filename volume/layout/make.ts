@@ -19,7 +19,7 @@ import { lock } from '../../src/locks/flock.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
 import type { SrIdentity } from '../catalog/catalog.ts';
 import { inTransaction, makeDurable, openDatabase } from '../catalog/database.ts';
-import { toCatalogError, toStorageError } from '../catalog/errors.ts';
+import { toStorageError } from '../catalog/errors.ts';
 import { schema } from '../catalog/schema.ts';
 import {
   catalogFile,
@@ -83,7 +83,7 @@ export async function makeSr(folder: string, identity: SrIdentity): Promise<void
       closeSync(lockFile);
     }
   } catch (error) {
-    throw toStorageError(toCatalogError(error, folder), 'a new SR', folder);
+    throw toStorageError(error, 'a new SR', folder);
   }
 }
 

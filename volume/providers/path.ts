@@ -1,5 +1,5 @@
 /** SRs in a directory of this host: for demonstration, development and tests; never shared. */
-import { existsSync, rmSync, statfsSync } from 'node:fs';
+import { accessSync, constants, existsSync, rmSync, statfsSync } from 'node:fs';
 import { syncDirectory } from '../../src/atomic-file.ts';
 import { faultPoint } from '../../src/fault-point.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
@@ -121,6 +121,8 @@ async function destroy(sr: AttachedSr): Promise<void> {
 }
 
 function space({ path }: AttachedSr): Space {
+  // A filesystem that the kernel made read-only after an error still tells its size.
+  accessSync(path, constants.W_OK);
   const { bavail, blocks, bsize } = statfsSync(path, { bigint: true });
   return { free: bavail * bsize, total: blocks * bsize };
 }

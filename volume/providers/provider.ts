@@ -24,7 +24,7 @@ export interface Provider {
   detach(sr: AttachedSr): Promise<void>;
   /** Destroys an SR with its volumes, unless a disk runs on it; goes on where an earlier call died. */
   destroy(sr: AttachedSr): Promise<void>;
-  /** The room of the SR's filesystem. */
+  /** The room of the SR's filesystem; throws where nothing can be written to it. */
   space(sr: AttachedSr): Space;
 }
 

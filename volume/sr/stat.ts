@@ -1,11 +1,11 @@
 import type { Handler, Health, SrStat } from '../../src/smapi/interface.ts';
 import { type Catalog, readCatalog } from '../catalog/catalog.ts';
-import { isUnreachable, toStorageError } from '../catalog/errors.ts';
+import { isNotWritable, isUnreachable, toStorageError } from '../catalog/errors.ts';
 import { loadProvider, type Space } from '../providers/provider.ts';
 import { type AttachedSr, getAttached } from './attached.ts';
 
 /**
- * SR.stat: describes an attached SR. One that cannot be reached is an answer with that health, under the
+ * SR.stat: describes an attached SR. One that cannot be reached or written is an answer with that health, under the
  * name that it had.
  *
  * @throws NamedError `Sr_not_attached`; PluginError `LockTimeout`.
@@ -34,7 +34,7 @@ export const stat: Handler<'SR.stat'> = async ({ sr }) => {
     });
     return form(catalog.identity, measure(attached, provider.space), healthOf(catalog));
   } catch (error) {
-    if (!isUnreachable(error)) throw error;
+    if (!isUnreachable(error) && !isNotWritable(error)) throw error;
     return form(attached, { free: 0n, total: 0n }, ['Unreachable', error.message]);
   }
 };
