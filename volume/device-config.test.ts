@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { deviceConfigHelp, extendDeviceConfig, parseDeviceConfig } from './device-config.ts';
+import { extendDeviceConfig, parseDeviceConfig } from './device-config.ts';
+import { deviceConfigHelp } from './device-config-help.ts';
 
 const portal = { ips: '10.0.0.1' };
 

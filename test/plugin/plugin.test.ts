@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CallName, Result } from '../../src/smapi/interface.ts';
 import { volumePlugin } from '../../volume/calls.ts';
-import { deviceConfigHelp } from '../../volume/device-config.ts';
+import { deviceConfigHelp } from '../../volume/device-config-help.ts';
 import { type CallFailed, readAnswer, runProcess } from '../support/xapi.ts';
 import { startFakeSystemd } from './fake-systemd.ts';
 

@@ -1,7 +1,7 @@
 import packageJson from '../../package.json' with { type: 'json' };
 import type { CallName, Handler } from '../../src/smapi/interface.ts';
 import { volumePlugin } from '../calls.ts';
-import { deviceConfigHelp } from '../device-config.ts';
+import { deviceConfigHelp } from '../device-config-help.ts';
 import { readSettings } from './settings.ts';
 
 /** The features that come with a call; xapi-storage-script adds them by the entry files that it sees. */
