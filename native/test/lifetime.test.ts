@@ -54,7 +54,7 @@ test.each([
   for (let i = 0; i < 3; i++) {
     const worker = new Worker(url);
     worker.on('error', () => {});
-    const exited = once(worker, 'exit');
+    const exited = new Promise((resolve) => worker.once('exit', resolve));
     await once(worker, 'message');
     await worker.terminate();
     await exited;

@@ -12,6 +12,9 @@ const run = promisify(execFile);
 // ext4 ends at 16 TiB; a sparse file on tmpfs may be of any size.
 const SPARSE = '/dev/shm';
 
+/** Ours, without what a sanitizer had preloaded: its findings in tgt are not what we look for. */
+const environment = () => ({ ...process.env, LD_PRELOAD: '' });
+
 /** A TCP port that is free on the address now. */
 export async function freePort(host = '127.0.0.1'): Promise<number> {
   const server = createServer();
@@ -87,9 +90,14 @@ export class Tgtd implements AsyncDisposable {
       const portal = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
       const kill = () => child.kill('SIGKILL');
       const child = spawn('tgtd', ['-f', '-C', String(controlPort), '--iscsi', `portal=${portal}`], {
-        stdio: 'ignore',
+        stdio: ['ignore', 'ignore', 'pipe'],
+        env: environment(),
       });
       let gone = false;
+      let said = '';
+      child.stderr?.on('data', (chunk: Buffer) => {
+        said += chunk.toString();
+      });
       // A test that dies must not leave it behind.
       process.once('exit', kill);
       for (const event of ['exit', 'error']) {
@@ -106,7 +114,8 @@ export class Tgtd implements AsyncDisposable {
         await pause(25);
       }
       kill();
-      if (attempt === 3) throw new Error(`tgtd does not start on ${portal}`);
+      if (attempt === 7) throw new Error(`tgtd does not start on ${portal}: ${said.trim()}`);
+      await pause(100 * attempt);
     }
   }
 
@@ -127,7 +136,9 @@ export class Tgtd implements AsyncDisposable {
 
   /** tgtadm on this tgtd; returns what it prints. */
   async control(...args: string[]): Promise<string> {
-    const { stdout } = await run('tgtadm', ['-C', String(this.#controlPort), '--lld', 'iscsi', ...args]);
+    const { stdout } = await run('tgtadm', ['-C', String(this.#controlPort), '--lld', 'iscsi', ...args], {
+      env: environment(),
+    });
     return stdout;
   }
 

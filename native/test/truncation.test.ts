@@ -11,8 +11,8 @@ const common = { initiatorName: INITIATOR, headerDigest: 'none', timeout: 2_000 
 const chap = { user: 'host', secret: 'initiator-secret' };
 
 /** What a probe does, one request after the other, so that answers come in the recorded order. */
-async function probe(portal: Where): Promise<unknown> {
-  await using session = await login({ ...common, portal, target: TARGET, chap });
+async function probe(portal: Where, timeout: number = common.timeout): Promise<unknown> {
+  await using session = await login({ ...common, portal, timeout, target: TARGET, chap });
   return [
     await session.reportLuns(),
     await session.inquiry(1),
@@ -26,7 +26,8 @@ async function probe(portal: Where): Promise<unknown> {
 async function enter(portal: Where): Promise<void> {
   await using _session = await login({ ...common, portal, target: TARGET, chap });
 }
-const discover = (portal: Where) => discoverTargets({ ...common, portal });
+const discover = (portal: Where, timeout: number = common.timeout) =>
+  discoverTargets({ ...common, portal, timeout });
 
 let tgtd: Tgtd;
 let discovery: Recording;
@@ -39,10 +40,10 @@ beforeAll(async () => {
   const tid = await tgtd.addTarget(TARGET);
   await tgtd.addLun(tid, { lun: 1, size: 1 << 20 });
   await tgtd.addChap(tid, chap.user, chap.secret);
-  discovery = await record(tgtd, discover);
+  discovery = await record(tgtd, (portal) => discover(portal));
   found = await probe(tgtd.portal);
   entering = await record(tgtd, enter);
-  probing = await record(tgtd, probe);
+  probing = await record(tgtd, (portal) => probe(portal));
 });
 
 afterAll(() => tgtd?.stop());
@@ -75,7 +76,9 @@ describe.each(['close', 'reset'] as const)('a target that ends by a %s', (end) =
       else await use(fake.portal);
     }
     expect([...kinds]).toEqual(['closed']);
-    await expectNoLeak(before);
+    await fake.idle();
+    // The fake itself listens.
+    await expectNoLeak(before + 1);
   });
 });
 
@@ -89,14 +92,14 @@ describe('a target whose bytes are changed', () => {
     }
   }
 
-  test.each<[string, () => Recording, (portal: Where) => Promise<unknown>]>([
+  test.each<[string, () => Recording, (portal: Where, timeout: number) => Promise<unknown>]>([
     ['discovery', () => discovery, discover],
     ['a probe', () => probing, probe],
   ])('in %s: one error or an answer, in time, and no crash', async (_, recorded, use) => {
     const before = descriptors();
     const numbers = random(20260101);
     const pick = (below: number) => Math.floor(numbers.next().value * below);
-    for (let round = 0; round < 300; round++) {
+    for (let round = 0; round < 250; round++) {
       await using fake = await replay(recorded(), (all) => {
         for (let changes = 1 + pick(4); changes > 0; changes--) {
           const at = pick(all.length);
@@ -104,7 +107,7 @@ describe('a target whose bytes are changed', () => {
         }
         return { bytes: pick(4) === 0 ? all.subarray(0, pick(all.length)) : all, end: 'close' };
       });
-      await use(fake.portal).catch((error: unknown) => {
+      await use(fake.portal, 100).catch((error: unknown) => {
         if (error instanceof IscsiError) expect(error.message).toMatch(/^Cannot [^\n\0]+$/);
         else expect(error).toMatchObject({ name: 'ScsiError' });
       });
