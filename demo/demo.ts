@@ -58,6 +58,7 @@ async function demonstrate(): Promise<void> {
 
 async function walkArray(environment: Readonly<Record<string, string>>): Promise<void> {
   const volume = volumeCaller(environment);
+  headline('0. A private iSCSI target starts');
   const array = await startArray();
   undo.push('the iSCSI target', () => array.tgtd.stop());
   const probe = async (configuration: Readonly<Record<string, string>>) => {

@@ -24,7 +24,8 @@ export function runProcess(
   input: string | Uint8Array,
   environment: Readonly<Record<string, string>> = {},
 ): Promise<Ended> {
-  const child = spawn(command, [...args], { env: { ...process.env, ...environment } });
+  // In a group of its own: a Ctrl-C is for the demo or the test, which ends when the call has.
+  const child = spawn(command, [...args], { env: { ...process.env, ...environment }, detached: true });
   const stdout: Buffer[] = [];
   const stderr: Buffer[] = [];
   child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
