@@ -57,8 +57,11 @@ export async function openLockedImage(path: string, readOnly: boolean, shared: b
     throw openFailed(path, error);
   }
   try {
-    checkServable(path, fstatSync(image));
     await lockImage(image, path, shared);
+    // Only what holds under the lock counts: until then its volume could be resized or destroyed.
+    const found = fstatSync(image);
+    if (found.nlink === 0) throw missing(path);
+    checkServable(path, found);
     recordHost(image);
     return image;
   } catch (error) {
@@ -77,12 +80,14 @@ function checkServable(path: string, found: Stats): void {
   }
 }
 
+function missing(path: string): PluginError {
+  return new PluginError('ImageMissing', `There is no image ${path}; is its SR attached on this host?`);
+}
+
 function openFailed(path: string, error: unknown): PluginError {
   const { code } = error as NodeJS.ErrnoException;
   if (code === 'ENOENT' || code === 'ENOTDIR') {
-    return new PluginError('ImageMissing', `There is no image ${path}; is its SR attached on this host?`, {
-      cause: error,
-    });
+    return missing(path);
   }
   return new PluginError('ImageUnusable', `The image ${path} cannot be opened (${code ?? error}).`, {
     cause: error,

@@ -57,6 +57,20 @@ function readAt(path: string, length: number, position: number): Buffer {
   }
 }
 
+/** The processes that have a file open. */
+function openersOf(file: string): readonly number[] {
+  const has = (pid: string) => {
+    try {
+      return readdirSync(`/proc/${pid}/fd`).some((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`) === file);
+    } catch {
+      return false;
+    }
+  };
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && has(name))
+    .map(Number);
+}
+
 describe('the plugin', () => {
   it('says what xapi needs to register it', async () => {
     expect(await newHost().call('Plugin.query', {})).toMatchObject({
@@ -197,6 +211,21 @@ describe('the lock', () => {
     const { params } = await newHost().failure('Datapath.activate', { uri, domain: '5' });
     expect(params[0]).toBe('VolumeInUse');
     expect(params[1]).toContain(`locked by process ${holder.pid} (sleep)`);
+  });
+
+  it('refuses an image that is destroyed while it waits for the lock', async () => {
+    const { image, uri } = newImage();
+    const holder = spawn('flock', ['--exclusive', '--no-fork', image, 'sleep', '60']);
+    folder.undo.push(() => {
+      holder.kill();
+    });
+    while (isFree(image)) await sleep(10);
+    const activation = newHost().failure('Datapath.activate', { uri, domain: '5' });
+    while (openersOf(image).every((pid) => pid === holder.pid)) await sleep(2);
+    rmSync(image);
+    holder.kill();
+    expect((await activation).params[0]).toBe('ImageMissing');
+    expect(loopsBelow(folder.path)).toEqual([]);
   });
 
   it('names the other host that has the image', async () => {
