@@ -85,8 +85,8 @@ export class Tgtd implements AsyncDisposable {
     const directory = await mkdtemp(join(existsSync(SPARSE) ? SPARSE : tmpdir(), 'tgtd-'));
     for (let attempt = 0; ; attempt++) {
       const port = await freePort(host);
-      // Not a TCP port: it names the control socket under /var/run/tgtd.
-      const controlPort = 10_000 + Math.floor(Math.random() * 50_000);
+      // Not a TCP port: it names the control socket under /var/run/tgtd, up to 32767.
+      const controlPort = 1_000 + Math.floor(Math.random() * 31_000);
       const portal = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
       const kill = () => child.kill('SIGKILL');
       const child = spawn('tgtd', ['-f', '-C', String(controlPort), '--iscsi', `portal=${portal}`], {
