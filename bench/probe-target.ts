@@ -8,6 +8,7 @@ import { lunCount, portals, targetCount, targetName } from './probe-array.ts';
 
 const [folder = ''] = process.argv.slice(2);
 const controlPort = '4711';
+process.env.TGT_IPC_SOCKET = join(folder, 'control');
 execFileSync('ip', ['link', 'set', 'lo', 'up']);
 const tgtd = spawn(
   'tgtd',

@@ -52,14 +52,14 @@ async function demonstrate(): Promise<void> {
   const initiatorName = join(scratch, 'initiatorname.iscsi');
   writeFileSync(initiatorName, 'InitiatorName=iqn.2026-11.org.example:demo-host\n');
   const environment = { GFS2_SR_RUN_DIR: join(scratch, 'run'), GFS2_SR_INITIATOR_NAME_FILE: initiatorName };
-  await walkArray(environment);
+  await walkArray(scratch, environment);
   await runDisk(scratch, environment);
 }
 
-async function walkArray(environment: Readonly<Record<string, string>>): Promise<void> {
+async function walkArray(scratch: string, environment: Readonly<Record<string, string>>): Promise<void> {
   const volume = volumeCaller(environment);
   headline('0. A private iSCSI target starts');
-  const array = await startArray();
+  const array = await startArray(scratch);
   undo.push('the iSCSI target', () => array.tgtd.stop());
   const probe = async (configuration: Readonly<Record<string, string>>) => {
     undo.check();

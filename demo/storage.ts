@@ -21,9 +21,9 @@ export interface DemoArray {
   readonly srImage: string;
 }
 
-/** Starts the array, with real gfs2 on the LUN with serial number {@link srSerial}. */
-export async function startArray(): Promise<DemoArray> {
-  const tgtd = await startTgtd();
+/** Starts the array with its files in a folder, and with real gfs2 on the LUN with serial number {@link srSerial}. */
+export async function startArray(folder: string): Promise<DemoArray> {
+  const tgtd = await startTgtd('127.0.0.1', folder);
   try {
     const openTarget = 'iqn.2026-11.org.example:open';
     const chapTarget = 'iqn.2026-11.org.example:secret';
@@ -40,7 +40,7 @@ export async function startArray(): Promise<DemoArray> {
     const srImage = join(tgtd.directory, 'gfs2');
     writeFileSync(srImage, '');
     truncateSync(srImage, 512 * MiB);
-    const lockTable = ['-p', 'lock_dlm', '-t', 'demo:sr1', '-j', '2', '-J', '32'];
+    const lockTable = ['-p', 'lock_dlm', '-t', 'demo:sr1', '-j', '2', '-J', '8'];
     await run('mkfs.gfs2', ['-O', '-q', ...lockTable, '-U', srUuid, srImage]);
     await tgtd.addLun(secret, { lun: 33, path: srImage, serial: srSerial });
     await tgtd.addLun(secret, { lun: 7, size: 128 * MiB, blockSize: 4096, serial: 'DEMO0007' });

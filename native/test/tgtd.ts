@@ -12,8 +12,15 @@ const run = promisify(execFile);
 // ext4 ends at 16 TiB; a sparse file on tmpfs may be of any size.
 const SPARSE = '/dev/shm';
 
-/** Ours, without what a sanitizer had preloaded: its findings in tgt are not what we look for. */
-const environment = () => ({ ...process.env, LD_PRELOAD: '' });
+/**
+ * For tgtd and tgtadm: where their control socket is, and nothing of what a sanitizer had preloaded, for its
+ * findings in tgt are not what we look for.
+ */
+const environment = (directory: string) => ({
+  ...process.env,
+  LD_PRELOAD: '',
+  TGT_IPC_SOCKET: join(directory, 'control'),
+});
 
 /** A TCP port that is free on the address now. */
 export async function freePort(host = '127.0.0.1'): Promise<number> {
@@ -80,9 +87,9 @@ export class Tgtd implements AsyncDisposable {
     this.#exited = new Promise((resolve) => process.once('exit', resolve));
   }
 
-  /** Starts it on an address of this machine; ready when it resolves. */
-  static async start(host = '127.0.0.1'): Promise<Tgtd> {
-    const directory = await mkdtemp(join(existsSync(SPARSE) ? SPARSE : tmpdir(), 'tgtd-'));
+  /** Starts it on an address of this machine, its files below `parent`; ready when it resolves. */
+  static async start(host = '127.0.0.1', parent = existsSync(SPARSE) ? SPARSE : tmpdir()): Promise<Tgtd> {
+    const directory = await mkdtemp(join(parent, 'tgtd-'));
     for (let attempt = 0; ; attempt++) {
       const port = await freePort(host);
       // Not a TCP port: it names the control socket under /var/run/tgtd, up to 32767.
@@ -91,7 +98,7 @@ export class Tgtd implements AsyncDisposable {
       const kill = () => child.kill('SIGKILL');
       const child = spawn('tgtd', ['-f', '-C', String(controlPort), '--iscsi', `portal=${portal}`], {
         stdio: ['ignore', 'ignore', 'pipe'],
-        env: environment(),
+        env: environment(directory),
       });
       let gone = false;
       let said = '';
@@ -114,7 +121,10 @@ export class Tgtd implements AsyncDisposable {
         await pause(25);
       }
       kill();
-      if (attempt === 7) throw new Error(`tgtd does not start on ${portal}: ${said.trim()}`);
+      if (attempt === 7) {
+        await rm(directory, { recursive: true, force: true });
+        throw new Error(`tgtd does not start on ${portal}: ${said.trim()}`);
+      }
       await pause(100 * attempt);
     }
   }
@@ -137,7 +147,7 @@ export class Tgtd implements AsyncDisposable {
   /** tgtadm on this tgtd; returns what it prints. */
   async control(...args: string[]): Promise<string> {
     const { stdout } = await run('tgtadm', ['-C', String(this.#controlPort), '--lld', 'iscsi', ...args], {
-      env: environment(),
+      env: environment(this.directory),
     });
     return stdout;
   }
@@ -188,6 +198,7 @@ export class Tgtd implements AsyncDisposable {
   async stop(): Promise<void> {
     this.#process.kill('SIGKILL');
     await this.#exited;
+    // Its socket and the lock of it are there too.
     await rm(this.directory, { recursive: true, force: true });
   }
 
@@ -197,4 +208,4 @@ export class Tgtd implements AsyncDisposable {
 }
 
 /** Starts a tgtd on the address; see {@link Tgtd}. */
-export const startTgtd = (host?: string): Promise<Tgtd> => Tgtd.start(host);
+export const startTgtd = (host?: string, parent?: string): Promise<Tgtd> => Tgtd.start(host, parent);
