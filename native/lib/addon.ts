@@ -25,7 +25,8 @@ export type Reports = readonly (number | string | Uint8Array | undefined)[];
 export interface NativeConnection {
   connect(address: Uint8Array, report: (reports: Reports) => void): number;
   sendTargets(): void;
-  command(id: number, lun: Uint8Array, cdb: Uint8Array, expectedIn: number, dataOut: Uint8Array): boolean;
+  /** `request` is a LUN of eight bytes, then the command, of `length` bytes. */
+  command(id: number, request: Uint8Array, length: number, expectedIn: number, dataOut: Uint8Array): boolean;
   abandon(id: number): void;
   flush(): void;
   logout(): boolean;

@@ -43,6 +43,8 @@ export class Connection {
   /** In the order in which they were issued, which is that of their deadlines. */
   readonly #commands = new Map<number, PendingCommand>();
   #watch: NodeJS.Timeout | undefined;
+  /** LUN and command on their way to the native side: Node-API is slow with many small arrays. */
+  readonly #request = new Uint8Array(8 + 16);
   #login: Waiter<LoginOutcome> | undefined;
   #text: Waiter<Uint8Array> | undefined;
   #logout: Waiter<void> | undefined;
@@ -106,7 +108,9 @@ export class Connection {
     this.#nextId = (id % 0x7fffffff) + 1;
     this.#commands.set(id, { resolve, reject, deadline: performance.now() + this.#timeout });
     this.#watch ??= setTimeout(this.#giveUp, this.#timeout);
-    if (!this.#native.command(id, lun, cdb, dataIn, dataOut ?? NOTHING)) {
+    this.#request.set(lun);
+    this.#request.set(cdb, lun.length);
+    if (!this.#native.command(id, this.#request, cdb.length, dataIn, dataOut ?? NOTHING)) {
       this.#end('closed', 'the connection has ended');
     } else if (!this.#flushing) {
       // One write for all commands that are issued in one go.

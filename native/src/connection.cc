@@ -340,28 +340,29 @@ napi_value Connection::send_targets(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// command(id, lun as eight bytes, cdb, expectedIn, dataOut): queues; flush() sends. False when
+// command(id, LUN and CDB, length of the CDB, expectedIn, dataOut): queues; flush() sends. False when
 // the connection has ended.
 napi_value Connection::command(napi_env env, napi_callback_info info) {
   Arguments<5> arguments(env, info);
   auto* self = arguments.owner<Connection>();
   auto command = std::make_unique<Command>();
-  std::vector<uint8_t> cdb, lun;
-  int id = 0, expected = 0;
-  if (self == nullptr || !arguments.number(0, id) || !arguments.bytes(1, lun) || !arguments.bytes(2, cdb) ||
-      !arguments.number(3, expected) || !arguments.bytes(4, command->data_out) || cdb.empty() || cdb.size() > 16 ||
-      expected < 0 || lun.size() != sizeof command->lun) {
+  std::vector<uint8_t> request;
+  int id = 0, length = 0, expected = 0;
+  constexpr size_t kLun = sizeof command->lun;
+  if (self == nullptr || !arguments.number(0, id) || !arguments.bytes(1, request) || !arguments.number(2, length) ||
+      !arguments.number(3, expected) || !arguments.bytes(4, command->data_out) || length < 1 || length > 16 ||
+      expected < 0 || request.size() < kLun + size_t(length)) {
     napi_throw_type_error(env, nullptr, "Connection.command: arguments are missing, mistyped or out of range");
     return nullptr;
   }
   if (!self->open_for_requests()) return arguments.make_boolean(false);
   command->owner = self;
   command->id = uint32_t(id);
-  std::copy(lun.begin(), lun.end(), command->lun);
+  std::copy_n(request.begin(), kLun, command->lun);
   command->expected_in = uint32_t(expected);
   const int out = int(command->data_out.size());
   const int direction = out > 0 ? SCSI_XFER_WRITE : expected > 0 ? SCSI_XFER_READ : SCSI_XFER_NONE;
-  command->task = scsi_create_task(int(cdb.size()), cdb.data(), direction, out > 0 ? out : expected);
+  command->task = scsi_create_task(length, request.data() + kLun, direction, out > 0 ? out : expected);
   command->out.size = size_t(out);
   command->out.data = command->data_out.data();
   if (command->task == nullptr || iscsi_scsi_command_async(self->context_, 0, command->task, on_command,

@@ -11,6 +11,7 @@
 #include <node_api.h>
 #include <uv.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <unordered_map>
