@@ -11,10 +11,10 @@ import {
   mkdtempSync,
   openSync,
   readSync,
-  rmSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseFileUri } from '../datapath/file-uri.ts';
@@ -48,7 +48,7 @@ process.exit(undo.interrupt !== undefined ? 130 : failure !== undefined || leftO
 
 async function demonstrate(): Promise<void> {
   const scratch = mkdtempSync(join(tmpdir(), 'gfs2-iscsi-sr-demo-'));
-  undo.push('the scratch folder', () => rmSync(scratch, { recursive: true, force: true }));
+  undo.push('the scratch folder', () => rm(scratch, { recursive: true, force: true }));
   const initiatorName = join(scratch, 'initiatorname.iscsi');
   writeFileSync(initiatorName, 'InitiatorName=iqn.2026-11.org.example:demo-host\n');
   const environment = { GFS2_SR_RUN_DIR: join(scratch, 'run'), GFS2_SR_INITIATOR_NAME_FILE: initiatorName };

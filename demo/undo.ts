@@ -5,7 +5,7 @@
  * and everything is undone.
  */
 export class UndoStack {
-  readonly #steps: { what: string; undo: () => Promise<unknown> | unknown }[] = [];
+  readonly #steps: { what: string; undo: () => Promise<unknown> }[] = [];
   #interrupt: NodeJS.Signals | undefined;
 
   constructor() {
@@ -27,7 +27,7 @@ export class UndoStack {
   }
 
   /** Remembers how to undo what was just done. */
-  push(what: string, undo: () => Promise<unknown> | unknown): void {
+  push(what: string, undo: () => Promise<unknown>): void {
     this.#steps.push({ what, undo });
   }
 
@@ -41,7 +41,8 @@ export class UndoStack {
     const failures: string[] = [];
     for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) {
       try {
-        await step.undo();
+        // An interrupt may have hit the first try; every step can be repeated.
+        await step.undo().catch(step.undo);
         tell(step.what);
       } catch (error) {
         failures.push(`${step.what}: ${error instanceof Error ? error.message : String(error)}`);

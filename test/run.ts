@@ -31,6 +31,6 @@ const { numPassedTests, numFailedTests, numFailedTestSuites, success } = JSON.pa
   readFileSync(report, 'utf8'),
 ) as Report;
 // A file that cannot even be loaded has no tests to fail.
-const failed = success ? numFailedTests : Math.max(numFailedTests, numFailedTestSuites, 1);
+const failed = numFailedTests > 0 || success ? numFailedTests : Math.max(numFailedTestSuites, 1);
 process.stdout.write(`${numPassedTests} passed, ${failed} failed\n`);
 process.exitCode = vitest.status === 0 && success ? 0 : 1;
