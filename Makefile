@@ -65,10 +65,17 @@ build/Release/.built: binding.gyp $(NATIVE_SOURCES) node_modules/.installed
 	touch $@
 
 # Scripts of dependencies never run: what we use of them is in their packages.
-node_modules/.installed: package.json package-lock.json native/package.json
-	@$(call apt_install,$(BUILD_PACKAGES))
-	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+NPM_CI := npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+
+# npm runs on the pinned Node, for it leaves out optional packages that do not fit the Node it runs on.
+node_modules/.installed: build/bootstrap/node package.json package-lock.json native/package.json
+	PATH="$(CURDIR)/build/bootstrap:$$PATH" NODE_NO_WARNINGS=1 $(NPM_CI)
 	touch $@
+
+build/bootstrap/node: package-lock.json
+	@$(call apt_install,$(BUILD_PACKAGES))
+	$(NPM_CI) --omit=dev
+	install -D node_modules/node-linux-$(ARCH)/bin/node $@
 
 packages:
 	@$(call apt_install,$(BUILD_PACKAGES) $(TEST_PACKAGES))
