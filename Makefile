@@ -11,7 +11,7 @@ SHELL := /bin/bash
 
 # What a Debian 12 with node, npm, make and a compiler lacks: to build, and to test against the real things.
 BUILD_PACKAGES := libatomic1 libiscsi-dev python3
-TEST_PACKAGES := dbus-daemon e2fsprogs gfs2-utils iproute2 kmod libasan8 libiscsi-bin mount open-iscsi tgt udev util-linux
+TEST_PACKAGES := busybox-static dbus-daemon e2fsprogs gfs2-utils iproute2 kmod libasan8 libiscsi-bin mount open-iscsi tgt udev util-linux
 DESTDIR ?= /
 
 ARCH := $(if $(filter aarch64,$(shell uname -m)),arm64,x64)
@@ -50,7 +50,6 @@ clean:
 
 # The same tree that `make install` makes: demo, tests and benchmarks run what an admin runs.
 build/installed: build/bundles/.built packaging/launcher packaging/install.ts
-	rm -rf build/root
 	$(NODE) packaging/install.ts build/bundles build/root
 	touch $@
 

@@ -17,7 +17,8 @@ import {
   rmSync,
   symlinkSync,
 } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, join } from 'node:path';
+import { posix } from '../src/posix/index.ts';
 import { type CallName, entryName } from '../src/smapi/interface.ts';
 import { type InstalledPlugin, plugins } from './plugins.ts';
 
@@ -40,11 +41,11 @@ function install(bundleFolder: string, destdir: string): void {
     mkdirSync(program);
     copyProgram(bundleFolder, program);
     copyRuntime(join(program, 'runtime'));
-    exchange(program, join(libexec, 'gfs2-iscsi-sr'), stage);
+    putInPlace(program, join(libexec, 'gfs2-iscsi-sr'));
     for (const plugin of plugins) {
       const folder = join(libexec, 'xapi-storage-script', plugin.kind);
       mkdirSync(folder, { recursive: true });
-      exchange(linkEntries(plugin, stage), join(folder, plugin.name), stage);
+      putInPlace(linkEntries(plugin, stage), join(folder, plugin.name));
     }
   } finally {
     rmSync(stage, { recursive: true, force: true });
@@ -92,8 +93,12 @@ function linkEntries({ name, calls }: InstalledPlugin, stage: string): string {
   return folder;
 }
 
-/** Puts a folder in another's place; the old one goes with the stage. */
-function exchange(fresh: string, place: string, stage: string): void {
-  if (existsSync(place)) renameSync(place, join(stage, `old-${basename(dirname(place))}-${basename(place)}`));
-  renameSync(fresh, place);
+/** Puts a folder in another's place, in one step; the old one goes with the stage. */
+function putInPlace(fresh: string, place: string): void {
+  if (!existsSync(place)) {
+    renameSync(fresh, place);
+    return;
+  }
+  const errno = posix().exchange(fresh, place);
+  if (errno !== 0) throw new Error(`${place} could not be replaced (errno ${errno})`);
 }

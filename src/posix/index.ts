@@ -10,6 +10,8 @@ interface Posix {
   getXattr(fd: number, name: string): string | number;
   /** fsetxattr(2); answers 0 or the errno. */
   setXattr(fd: number, name: string, text: string): number;
+  /** renameat2(2) with RENAME_EXCHANGE: each name gets what the other had; answers 0 or the errno. */
+  exchange(path: string, other: string): number;
 }
 
 let loaded: Posix | undefined;

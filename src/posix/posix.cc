@@ -5,8 +5,11 @@
 //   syslog(priority, text)
 //   getXattr(fd, name) -> the extended attribute's text, or the errno
 //   setXattr(fd, name, text) -> 0, or the errno
+//   exchange(path, other) -> 0, or the errno: each name gets what the other had
 #include <errno.h>
+#include <fcntl.h>
 #include <node_api.h>
+#include <stdio.h>
 #include <sys/file.h>
 #include <sys/xattr.h>
 #include <syslog.h>
@@ -94,6 +97,20 @@ napi_value SetXattr(napi_env env, napi_callback_info info) {
   return napi_create_int32(env, error, &result) == napi_ok ? result : nullptr;
 }
 
+napi_value Exchange(napi_env env, napi_callback_info info) {
+  napi_value argv[2];
+  std::string path;
+  std::string other;
+  if (!Arguments(env, info, argv) || !Text(env, argv[0], path) || !Text(env, argv[1], other)) {
+    napi_throw_type_error(env, nullptr, "exchange(path, other) takes two strings");
+    return nullptr;
+  }
+  const int error =
+      renameat2(AT_FDCWD, path.c_str(), AT_FDCWD, other.c_str(), RENAME_EXCHANGE) == 0 ? 0 : errno;
+  napi_value result;
+  return napi_create_int32(env, error, &result) == napi_ok ? result : nullptr;
+}
+
 bool Export(napi_env env, napi_value exports, const char* name, napi_callback callback) {
   napi_value function;
   return napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, nullptr, &function) == napi_ok &&
@@ -104,7 +121,8 @@ bool Export(napi_env env, napi_value exports, const char* name, napi_callback ca
 
 NAPI_MODULE_INIT() {
   return Export(env, exports, "flock", Flock) && Export(env, exports, "syslog", Syslog) &&
-                 Export(env, exports, "getXattr", GetXattr) && Export(env, exports, "setXattr", SetXattr)
+                 Export(env, exports, "getXattr", GetXattr) && Export(env, exports, "setXattr", SetXattr) &&
+                 Export(env, exports, "exchange", Exchange)
              ? exports
              : nullptr;
 }
