@@ -21,15 +21,15 @@ GYP := $(NODE) node_modules/node-gyp/bin/node-gyp.js --nodedir=$(CURDIR)/node_mo
 SOURCES = $(shell find src volume datapath native/lib -name '*.ts' -not -name '*.test.ts')
 NATIVE_SOURCES = $(shell find native src datapath -name '*.cc' -o -name '*.h' -o -name '*.gyp')
 
-.PHONY: help demo test lint asan bench install clean packages
+.PHONY: help demo test lint asan bench install clean packages root
 
 help:
 	@sed -n 's/^# //p' Makefile
 
-demo: build/installed packages
+demo: root build/installed packages
 	$(NODE) demo/demo.ts
 
-test: lint build/installed packages
+test: root lint build/installed packages
 	$(NODE) test/run.ts
 
 lint: node_modules/.installed
@@ -39,7 +39,7 @@ lint: node_modules/.installed
 asan: build/Release/.built packages
 	native/test/asan.sh
 
-bench: build/installed packages
+bench: root build/installed packages
 	$(NODE) bench/run.ts
 
 install: build/bundles/.built
@@ -75,6 +75,9 @@ build/bootstrap/node: package-lock.json
 	@$(call apt_install,$(BUILD_PACKAGES))
 	$(NPM_CI) --omit=dev
 	install -D node_modules/node-linux-$(ARCH)/bin/node $@
+
+root:
+	@[ "$$(id -u)" = 0 ] || { echo 'This needs root, for loop devices and network namespaces: run it as root.' >&2; exit 1; }
 
 packages:
 	@$(call apt_install,$(BUILD_PACKAGES) $(TEST_PACKAGES))
