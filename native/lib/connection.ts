@@ -2,6 +2,7 @@ import { addon, type NativeConnection, REPORT, type Reports } from './addon.ts';
 import { IscsiError, type IscsiErrorKind, type IscsiStep, loginFailure, socketFailure } from './errors.ts';
 import { type ConnectionOptions, DEFAULT_TIMEOUT, nativeArguments } from './options.ts';
 import { isScopeless, type Portal } from './portal.ts';
+import { commandContext } from './scsi/cdb.ts';
 
 /** What became of a login: a connection that is logged in, or the text of a redirection. */
 export type LoginOutcome = { readonly redirect: Uint8Array } | { readonly redirect?: never };
@@ -21,6 +22,8 @@ interface Waiter<T> {
 }
 
 interface PendingCommand {
+  readonly lun: number;
+  readonly cdb: Uint8Array;
   readonly resolve: (answer: Answer) => void;
   readonly reject: (error: Error) => void;
   /** When it is given up, on the monotonic clock. */
@@ -94,22 +97,23 @@ export class Connection {
 
   /** Sends one command; many may be under way. Rejects with an IscsiError only. */
   command(
-    lun: Uint8Array,
+    lun: number,
+    address: Uint8Array,
     cdb: Uint8Array,
     dataIn: number,
     dataOut: Uint8Array | undefined,
   ): Promise<Answer> {
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     if (this.#ended !== undefined) {
-      reject(this.#error(this.#ended.kind, this.#because(this.#ended), 'command'));
+      reject(this.#commandError(this.#ended.kind, this.#because(this.#ended), lun, cdb));
       return promise;
     }
     const id = this.#nextId;
     this.#nextId = (id % 0x7fffffff) + 1;
-    this.#commands.set(id, { resolve, reject, deadline: performance.now() + this.#timeout });
+    this.#commands.set(id, { lun, cdb, resolve, reject, deadline: performance.now() + this.#timeout });
     this.#watch ??= setTimeout(this.#giveUp, this.#timeout);
-    this.#request.set(lun);
-    this.#request.set(cdb, lun.length);
+    this.#request.set(address);
+    this.#request.set(cdb, address.length);
     if (!this.#native.command(id, this.#request, cdb.length, dataIn, dataOut ?? NOTHING)) {
       this.#end('closed', 'the connection has ended');
     } else if (!this.#flushing) {
@@ -153,14 +157,14 @@ export class Connection {
   readonly #giveUp = (): void => {
     this.#watch = undefined;
     const now = performance.now();
-    for (const [id, { reject, deadline }] of this.#commands) {
+    for (const [id, { lun, cdb, reject, deadline }] of this.#commands) {
       if (deadline > now) {
         this.#watch = setTimeout(this.#giveUp, Math.max(1, deadline - now));
         return;
       }
       this.#commands.delete(id);
       this.#native.abandon(id);
-      reject(this.#error('timeout', `no answer within ${seconds(this.#timeout)}`, 'command'));
+      reject(this.#commandError('timeout', `no answer within ${seconds(this.#timeout)}`, lun, cdb));
     }
   };
 
@@ -241,8 +245,13 @@ export class Connection {
       : `the session ended before (${cause})`;
   }
 
-  #error(kind: IscsiErrorKind, cause: string, step = this.#step): IscsiError {
-    return new IscsiError(kind, { step, portal: this.portal, target: this.target }, cause);
+  #error(kind: IscsiErrorKind, cause: string): IscsiError {
+    return new IscsiError(kind, { step: this.#step, portal: this.portal, target: this.target }, cause);
+  }
+
+  #commandError(kind: IscsiErrorKind, cause: string, lun: number, cdb: Uint8Array): IscsiError {
+    const { portal, target } = this;
+    return new IscsiError(kind, { ...commandContext(lun, cdb), portal, target }, cause);
   }
 
   #end(kind: IscsiErrorKind, cause: string): void {
@@ -259,8 +268,8 @@ export class Connection {
       waiter?.reject(error);
     }
     clearTimeout(this.#watch);
-    for (const { reject } of this.#commands.values()) {
-      reject(this.#error(error.kind, this.#because(error), 'command'));
+    for (const { lun, cdb, reject } of this.#commands.values()) {
+      reject(this.#commandError(error.kind, this.#because(error), lun, cdb));
     }
     this.#login = this.#text = this.#logout = undefined;
     this.#commands.clear();

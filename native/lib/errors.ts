@@ -34,6 +34,9 @@ export interface IscsiErrorContext {
   readonly step: IscsiStep;
   readonly portal?: Portal | undefined;
   readonly target?: string | undefined;
+  /** In step `command`: its name, such as `READ(16)`, and the unit that it is for. */
+  readonly command?: string | undefined;
+  readonly lun?: number | undefined;
 }
 
 const DOING: Record<IscsiStep, string> = {
@@ -45,11 +48,14 @@ const DOING: Record<IscsiStep, string> = {
   logout: 'log out',
 };
 
-function sentence({ step, portal, target }: IscsiErrorContext, cause: string): string {
+function sentence({ step, portal, target, command, lun }: IscsiErrorContext, cause: string): string {
   const where = portal === undefined ? '' : `portal ${formatPortal(portal)}`;
   if (step === 'resolve' || step === 'connect') return `Cannot ${DOING[step]} ${where}: ${cause}`;
-  const whom = target === undefined ? '' : ` ${step === 'login' ? 'to' : 'on'} ${target}`;
-  return `Cannot ${DOING[step]}${whom}${where && ` at ${where}`}: ${cause}`;
+  if (step === 'login' && target === undefined) return `Cannot log in for discovery at ${where}: ${cause}`;
+  const doing = command === undefined ? DOING[step] : `run ${command}`;
+  const unit = lun === undefined ? 'on' : `on LUN ${lun} of`;
+  const whom = target === undefined ? '' : ` ${step === 'login' ? 'to' : unit} ${target}`;
+  return `Cannot ${doing}${whom}${where && ` at ${where}`}: ${cause}`;
 }
 
 /** Everything that goes wrong below SCSI. The message is one sentence: step, target, portal, cause. */
@@ -59,6 +65,10 @@ export class IscsiError extends Error {
   readonly step: IscsiStep;
   readonly portal?: Portal;
   readonly target?: string;
+  /** In step `command`: its name, such as `READ(16)`. */
+  readonly command?: string;
+  /** In step `command`: the unit; undefined where the command is for the target as a whole. */
+  readonly lun?: number;
 
   constructor(kind: IscsiErrorKind, context: IscsiErrorContext, cause: string) {
     super(sentence(context, cause));
@@ -66,6 +76,8 @@ export class IscsiError extends Error {
     this.step = context.step;
     if (context.portal !== undefined) this.portal = context.portal;
     if (context.target !== undefined) this.target = context.target;
+    if (context.command !== undefined) this.command = context.command;
+    if (context.lun !== undefined) this.lun = context.lun;
   }
 }
 

@@ -87,10 +87,12 @@ export class Session implements AsyncDisposable {
     const fault = this.#fault(lun, block, dataIn, dataOut);
     if (fault !== undefined) throw this.#error('invalid-argument', fault);
     const address = this.#spelling.get(lun) ?? encodeLun(lun);
-    const { status, bytes } = await this.#connection.command(address, block, dataIn, dataOut);
+    const { status, bytes } = await this.#connection.command(lun, address, block, dataIn, dataOut);
     if (status === GOOD || status === CONDITION_MET) return bytes;
-    if (status < 0)
-      throw this.#error('target-error', `the target failed to carry it out (response ${-status})`);
+    if (status < 0) {
+      const cause = `the target failed to carry it out (response ${-status})`;
+      throw this.#error('target-error', cause, cdb.commandContext(lun, block));
+    }
     const sense = status === CHECK_CONDITION ? parseSense(bytes) : undefined;
     const { target, portal } = this;
     throw new ScsiError(status, sense, { command: cdb.commandName(block), lun, target, portal });
@@ -113,8 +115,12 @@ export class Session implements AsyncDisposable {
     return undefined;
   }
 
-  #error(kind: 'invalid-argument' | 'protocol' | 'target-error', cause: string): IscsiError {
-    return new IscsiError(kind, { step: 'command', portal: this.portal, target: this.target }, cause);
+  #error(
+    kind: 'invalid-argument' | 'protocol' | 'target-error',
+    cause: string,
+    of: { readonly lun?: number | undefined; readonly command?: string } = {},
+  ): IscsiError {
+    return new IscsiError(kind, { ...of, step: 'command', portal: this.portal, target: this.target }, cause);
   }
 
   /** A command that can be sent again: after unit attentions at once, to a busy unit after a pause. */
@@ -182,6 +188,7 @@ export class Session implements AsyncDisposable {
       throw this.#error(
         'protocol',
         `the answer to INQUIRY is not page ${page.toString(16).padStart(2, '0')}h`,
+        { lun },
       );
     }
     return data.subarray(0, Math.min(whole, data.length));
@@ -223,7 +230,8 @@ export class Session implements AsyncDisposable {
       long === undefined
         ? parseCapacity10(await this.#ask(lun, cdb.readCapacity10(), 8))
         : parseCapacity16(long);
-    if (capacity === undefined) throw this.#error('protocol', 'the answer to READ CAPACITY makes no sense');
+    if (capacity === undefined)
+      throw this.#error('protocol', 'the answer to READ CAPACITY makes no sense', { lun });
     return capacity;
   }
 
@@ -258,7 +266,7 @@ export class Session implements AsyncDisposable {
     const size = blocks * blockSize;
     const data = await this.#ask(lun, cdb.read16(lba, blocks), size);
     if (data.length !== size) {
-      throw this.#error('protocol', `READ(16) returned ${data.length} bytes instead of ${size}`);
+      throw this.#error('protocol', `READ(16) returned ${data.length} bytes instead of ${size}`, { lun });
     }
     return data;
   }

@@ -94,7 +94,7 @@ describe('a target that never answers', () => {
     await using fake = await FakeTarget.start(() => {});
     const error = await failure(discoverTargets(options(fake, 200)));
     expect(error).toMatchObject({ kind: 'timeout', step: 'login' });
-    expect(error.message).toContain('no answer within 0.2 s');
+    expect(error.message).toMatch(/^Cannot log in for discovery at portal .*: no answer within 0\.2 s$/);
     await expectNoLeak(before + 2);
   });
 
@@ -116,7 +116,8 @@ describe('a target that never answers', () => {
       },
       async (session) => {
         const error = await failure(session.command(1, new Uint8Array(6), { dataIn: 64 }));
-        expect(error).toMatchObject({ kind: 'timeout', step: 'command', target: TARGET });
+        expect(error).toMatchObject({ kind: 'timeout', step: 'command', target: TARGET, lun: 1 });
+        expect(error.message).toContain(`Cannot run TEST UNIT READY on LUN 1 of ${TARGET} at portal`);
         await pause(350);
         expect(Buffer.from(await session.command(1, new Uint8Array(6), { dataIn: 64 })).toString()).toBe(
           'later',
@@ -216,7 +217,11 @@ describe('a target that ends the connection', () => {
   test.each([1, 2, 3, 4])('and says so by event %d', async (event) => {
     await session(
       (peer) => peer.send(pdu(OPCODE.async, { bytes: { 36: event } })),
-      async (session) => expect((await failure(session.reportLuns())).kind).toBe('closed'),
+      async (session) => {
+        const error = await failure(session.reportLuns());
+        expect(error.kind).toBe('closed');
+        expect(error.message).toContain(`Cannot run REPORT LUNS on ${TARGET} at portal`);
+      },
     );
   });
 });

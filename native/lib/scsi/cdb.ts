@@ -88,3 +88,8 @@ export function commandName(cdb: Uint8Array): string {
   if (opcode === 0x9e && ((cdb[1] ?? 0) & 0x1f) !== 0x10) return 'SERVICE ACTION IN(16)';
   return NAMES[opcode] ?? `command ${opcode.toString(16).padStart(2, '0').toUpperCase()}h`;
 }
+
+/** What an error says of a command; REPORT LUNS is for the target as a whole, and only addressed to a unit. */
+export function commandContext(lun: number, cdb: Uint8Array) {
+  return { step: 'command', command: commandName(cdb), lun: cdb[0] === 0xa0 ? undefined : lun } as const;
+}
