@@ -51,8 +51,9 @@ const DOING: Record<IscsiStep, string> = {
 function sentence({ step, portal, target, command, lun }: IscsiErrorContext, cause: string): string {
   const where = portal === undefined ? '' : `portal ${formatPortal(portal)}`;
   if (step === 'resolve' || step === 'connect') return `Cannot ${DOING[step]} ${where}: ${cause}`;
-  if (step === 'login' && target === undefined) return `Cannot log in for discovery at ${where}: ${cause}`;
-  const doing = command === undefined ? DOING[step] : `run ${command}`;
+  const discovers = step === 'login' && target === undefined;
+  const doing =
+    command === undefined ? `${DOING[step]}${discovers ? ' for discovery' : ''}` : `run ${command}`;
   const unit = lun === undefined ? 'on' : `on LUN ${lun} of`;
   const whom = target === undefined ? '' : ` ${step === 'login' ? 'to' : unit} ${target}`;
   return `Cannot ${doing}${whom}${where && ` at ${where}`}: ${cause}`;

@@ -453,6 +453,34 @@ describe('CHAP', () => {
     expect(code).toBe('SR_BACKEND_FAILURE_68');
   });
 
+  it('of both sides works where discovery authenticates nobody, or only the host', async () => {
+    await using array = await startTgtd();
+    const name = 'iqn.2026-11.org.example:mutual';
+    const tid = await array.addTarget(name);
+    await array.addLun(tid, { lun: 1, size: 16 * MiB });
+    await array.addChap(tid, 'user', secret);
+    await array.addChap(tid, 'array', 'another secret', true);
+    const configuration = {
+      ips: `127.0.0.1:${array.port}`,
+      chapuser: 'user',
+      chappassword: secret,
+      incoming_chapuser: 'array',
+      incoming_chappassword: 'another secret',
+    };
+    const both = async () => {
+      const [target] = await host.probe(configuration);
+      expect(target?.extra_info.warnings).toBeUndefined();
+      expect(await host.probe({ ...configuration, ...target?.configuration })).toMatchObject([
+        { complete: true },
+      ]);
+    };
+    await both();
+    await array.control('--op', 'bind', '--mode', 'account', '--user', 'user');
+    await both();
+    const forged = { ...configuration, iqns: name, incoming_chappassword: 'not its secret' };
+    expect((await host.failure(forged)).code).toBe('SR_BACKEND_FAILURE_68');
+  });
+
   it('takes a secret byte for byte (A-17)', async () => {
     const secrets = [
       'a$b@c#d&e!f',

@@ -1,5 +1,10 @@
 /** Which targets there are, as all portals together tell it. */
-import { type DiscoveredTarget, discoverTargets, IscsiError } from 'node-iscsi-initiator';
+import {
+  type ConnectionOptions,
+  type DiscoveredTarget,
+  discoverTargets,
+  IscsiError,
+} from 'node-iscsi-initiator';
 import type { IscsiConfig } from '../device-config.ts';
 import { formatPortal, isUnscopedLinkLocal, type Portal } from '../iscsi/portal.ts';
 
@@ -59,10 +64,9 @@ export async function discover(
   await Promise.all(
     config.portals.map(async (asked) => {
       try {
-        const found = await discoverTargets({
+        const found = await askPortal(config, {
           portal: asked,
           initiatorName,
-          ...credentials(config),
           timeout: portalTimeout,
           signal: AbortSignal.any([signal, late.signal]),
         });
@@ -79,6 +83,25 @@ export async function discover(
   );
   clearTimeout(timer);
   return { answers, failures, warnings: unusablePortals(answers) };
+}
+
+/**
+ * Most arrays authenticate no discovery, or only the host in it, whatever their targets do. That is good
+ * enough for a list: a target of `config.mutualChap` has to prove itself when it is logged in to.
+ */
+async function askPortal(
+  config: IscsiConfig,
+  options: ConnectionOptions,
+): Promise<readonly DiscoveredTarget[]> {
+  const { chap, mutualChap } = credentials(config);
+  const ours = { ...options, ...(chap === undefined ? {} : { chap }) };
+  if (mutualChap === undefined) return await discoverTargets(ours);
+  try {
+    return await discoverTargets({ ...ours, mutualChap });
+  } catch (error) {
+    if (!(error instanceof IscsiError) || error.kind !== 'authentication') throw error;
+    return await discoverTargets(ours);
+  }
 }
 
 /** A link-local address that we were told to ask is on the network that we were told with it. */
