@@ -3,6 +3,7 @@
 # make asan     the initiator's tests under AddressSanitizer, with a leak check
 # make bench    the benchmarks; figures go to bench/figures
 # make install  the plugins, below DESTDIR
+# make lab-box  build the Debian box for the lab, unless it is in the cache
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -12,16 +13,22 @@ SHELL := /bin/bash
 # What a Debian 12 with node, npm, make and a compiler lacks: to build, and to test against the real things.
 BUILD_PACKAGES := libatomic1 libiscsi-dev python3
 TEST_PACKAGES := busybox-static dbus-daemon e2fsprogs gfs2-utils iproute2 kmod libasan8 libiscsi-bin mount open-iscsi tgt udev util-linux
+# To build the lab's box and to run its machines.
+LAB_PACKAGES := busybox-static cpio dnsmasq-base e2fsprogs iproute2 kmod libvirt-clients libvirt-daemon \
+  libvirt-daemon-driver-qemu libvirt-daemon-system mmdebstrap nftables openssh-client qemu-system-x86 qemu-utils \
+  vagrant vagrant-libvirt
 DESTDIR ?= /
 
 ARCH := $(if $(filter aarch64,$(shell uname -m)),arm64,x64)
 # Not by its link in .bin, which older npm does not make for a package with a platform.
 NODE := node_modules/node-linux-$(ARCH)/bin/node
+# The lab needs root, for a network namespace and mounts of its own.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
 GYP := $(NODE) node_modules/node-gyp/bin/node-gyp.js --nodedir=$(CURDIR)/node_modules/node-linux-$(ARCH) --loglevel=warn
 SOURCES = $(shell find src volume datapath native/lib -name '*.ts' -not -name '*.test.ts')
 NATIVE_SOURCES = $(shell find native src datapath -name '*.cc' -o -name '*.h' -o -name '*.gyp')
 
-.PHONY: help demo test lint asan bench install clean packages root
+.PHONY: help demo test lint asan bench install clean packages root lab-box lab-packages
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -45,6 +52,9 @@ bench: root build/installed packages
 install: build/bundles/.built
 	$(NODE) packaging/install.ts build/bundles "$(DESTDIR)"
 
+lab-box: node_modules/.installed lab-packages
+	$(AS_ROOT) $(NODE) vagrant/box/main.ts
+
 clean:
 	rm -rf build
 
@@ -67,7 +77,7 @@ build/Release/.built: binding.gyp $(NATIVE_SOURCES) node_modules/.installed
 NPM_CI := npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 
 # npm runs on the pinned Node, for it leaves out optional packages that do not fit the Node it runs on.
-node_modules/.installed: build/bootstrap/node package.json package-lock.json native/package.json
+node_modules/.installed: build/bootstrap/node package.json package-lock.json native/package.json vagrant/package.json
 	PATH="$(CURDIR)/build/bootstrap:$$PATH" NODE_NO_WARNINGS=1 $(NPM_CI)
 	touch $@
 
@@ -81,6 +91,9 @@ root:
 
 packages:
 	@$(call apt_install,$(BUILD_PACKAGES) $(TEST_PACKAGES))
+
+lab-packages:
+	@$(call apt_install,$(LAB_PACKAGES))
 
 # Installs those of some Debian packages that are missing.
 define apt_install
