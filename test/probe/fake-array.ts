@@ -16,8 +16,8 @@ export interface FakeLun {
 export interface FakeArray {
   /** The text of the answer to SendTargets, without the final NUL. */
   readonly targets: (portal: string) => string;
-  /** By their eight bytes in hex. */
-  readonly luns?: Readonly<Record<string, FakeLun>>;
+  /** By their eight bytes in hex; `closes` hangs up on whoever asks for them. */
+  readonly luns?: Readonly<Record<string, FakeLun>> | 'closes';
 }
 
 /** Starts an array; its target is whatever name the initiator asks for. */
@@ -38,6 +38,10 @@ function sendTargets(peer: FakePeer, request: Pdu, { targets }: FakeArray): void
 }
 
 function run(peer: FakePeer, request: Pdu, { luns = {} }: FakeArray): void {
+  if (luns === 'closes') {
+    peer.socket.end();
+    return;
+  }
   const cdb = request.header.subarray(32, 48);
   const raw = request.header.toString('hex', 8, 16);
   const lun = luns[raw];

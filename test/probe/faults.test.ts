@@ -187,7 +187,17 @@ describe('a LUN that is not ready', () => {
   });
 });
 
-describe('a LUN that never answers', () => {
+describe.concurrent('a LUN that never answers', () => {
+  it('among many of its kind is not waited for', async () => {
+    const silent: FakeLun = { answer: () => undefined };
+    const rows = await probeLuns(Object.fromEntries(Array.from({ length: 100 }, (_, n) => [raw(n), silent])));
+    expect(rows).toHaveLength(100);
+    expect(rows[0]?.extra_info.problem).toMatch(
+      new RegExp(`INQUIRY on LUN 0 of ${iqn} at portal .*: no answer within 10 s`),
+    );
+    expect(rows[99]?.extra_info.problem).toMatch(/was not asked, since \d+ LUNs .* did not answer/);
+  }, 25_000);
+
   it('is shown as such, and the others as ever', async () => {
     const answer = (cdb: Buffer, otherwise: () => FakeAnswer): FakeAnswer =>
       cdb[0] === 0x88 ? undefined : otherwise();
@@ -198,6 +208,16 @@ describe('a LUN that never answers', () => {
     expect(rows[0]).toMatchObject({ complete: false });
     expect(rows[0]?.extra_info.problem).toMatch(/no answer within 10 s/);
     expect(rows[1]).toMatchObject({ complete: true });
+  });
+});
+
+describe('a target that does not tell its LUNs', () => {
+  it('fails for that, and is not taken for one without LUNs', async () => {
+    using host = new ProbeHost();
+    await using array = await startFakeArray({ targets: oneTarget, luns: 'closes' });
+    const { code, params } = await host.failure({ ips: `127.0.0.1:${array.port}`, iqns: iqn });
+    expect(code).toBe('SR_BACKEND_FAILURE_141');
+    expect(params[1]).toMatch(new RegExp(`Cannot run REPORT LUNS on ${iqn} at portal .*: the target closed`));
   });
 });
 

@@ -70,6 +70,14 @@ export function toProbeError(failures: readonly unknown[], initiatorName: string
     case 'timeout':
     case 'unreachable':
     case 'aborted':
+      if (main.step === 'command') {
+        return new NumberedError(
+          141,
+          'CannotConnect',
+          `${all}; see the log of the array, and check that packets of the full MTU pass the storage network.`,
+          options,
+        );
+      }
       return new NumberedError(
         141,
         'CannotConnect',

@@ -6,11 +6,13 @@ import type { ScsiIdentity } from '../iscsi/scsi-id.ts';
 import { type Answer, credentials, discover } from './discovery.ts';
 import { sentenceOf } from './failures.ts';
 import { limiter } from './limit.ts';
-import { describeLun, identify, type LunDescription } from './lun.ts';
+import { describeLun, identify, isTimeout, type LunDescription } from './lun.ts';
 import { walkOnce } from './paths.ts';
 
 /** LUNs that are asked at once over one session, so that no target's queue runs full. */
 const lunsAtOnce = 32;
+/** Where so many LUNs of one session did not answer in time, no others are waited for. */
+const silentAtMost = lunsAtOnce;
 /** For logging in at a configured portal, and for each command, in ms. */
 const timeout = 10_000;
 /** For connecting to a portal that is only advertised: it may be on a network that this host has not. */
@@ -30,7 +32,7 @@ export interface Lun extends LunDescription {
 export interface Inventory {
   readonly answers: readonly Answer[];
   readonly luns: readonly Lun[];
-  /** Targets that were logged in to. */
+  /** Targets that told which LUNs they have. */
   readonly targets: readonly string[];
   /** What kept a portal or a path from being used, an error each. */
   readonly failures: readonly unknown[];
@@ -60,19 +62,22 @@ export async function takeInventory(
   const luns = new Map<string, Promise<Lun>>();
   const failures: unknown[] = [];
   const warnings: string[] = [];
-  const loggedIn = new Map<string, string>();
+  const listed = new Map<string, string>();
 
   const listLuns = async (session: Session, target: string, portal: Portal): Promise<void> => {
+    const entries = await session.reportLuns();
+    listed.set(target.toLowerCase(), target);
+    const path = { session, portal, target, silences: 0 };
     const atOnce = limiter(lunsAtOnce);
     await Promise.all(
-      (await session.reportLuns()).map(({ lun, raw, addressing }) => {
+      entries.map(({ lun, raw, addressing }) => {
         if (lun === undefined) {
           warnings.push(`${target} has a LUN ${raw}h, whose addressing method is not supported`);
           return undefined;
         }
         return atOnce(() => {
           const key = `${target.toLowerCase()} ${lun}`;
-          const next = describeOver(session, portal, target, { lun, raw, addressing }, luns.get(key), wants);
+          const next = describeOver(path, { lun, raw, addressing }, luns.get(key), wants);
           luns.set(key, next);
           return next;
         });
@@ -96,7 +101,6 @@ export async function takeInventory(
       return false;
     }
     try {
-      loggedIn.set(target.toLowerCase(), target);
       await listLuns(session, target, portal);
     } catch (error) {
       failures.push(error);
@@ -141,10 +145,19 @@ export async function takeInventory(
   return {
     answers: discovery.answers,
     luns: await Promise.all(luns.values()),
-    targets: [...loggedIn.values()],
+    targets: [...listed.values()],
     failures: allFailures,
     warnings: [...new Set([...discovery.warnings, ...warnings, ...allFailures.map(sentenceOf)])],
   };
+}
+
+/** A session with a target over one of its portals. */
+interface Path {
+  readonly session: Session;
+  readonly portal: Portal;
+  readonly target: string;
+  /** How many of its LUNs did not answer in time. */
+  silences: number;
 }
 
 /**
@@ -152,30 +165,42 @@ export async function takeInventory(
  * whether it is the same LUN here.
  */
 async function describeOver(
-  session: Session,
-  portal: Portal,
-  target: string,
+  path: Path,
   entry: LunDescription['entry'],
   before: Promise<Lun> | undefined,
   wanted: Parameters<typeof describeLun>[2],
 ): Promise<Lun> {
+  const { session, portal } = path;
   const known = await before;
+  if (path.silences >= silentAtMost) return known ?? { ...passedOver(path, entry), ...seenOver(path) };
   if (known === undefined || known.problem !== undefined) {
     const description = await describeLun(session, entry, wanted);
+    if (description.silent === true) path.silences += 1;
     const fails = known !== undefined && description.problem !== undefined;
-    return fails
-      ? { ...known, portals: [...known.portals, portal] }
-      : { ...description, target, portals: [portal], strangers: [] };
+    return fails ? { ...known, portals: [...known.portals, portal] } : { ...description, ...seenOver(path) };
   }
   try {
     const identity = await identify(session, known);
     return identity?.id === known.identity?.id
       ? { ...known, portals: [...known.portals, portal] }
       : { ...known, strangers: [...known.strangers, portal] };
-  } catch {
+  } catch (error) {
+    if (isTimeout(error)) path.silences += 1;
     // This path cannot reach the LUN now; the rows say over which portals it was seen.
     return known;
   }
+}
+
+function seenOver({ target, portal }: Path): Pick<Lun, 'target' | 'portals' | 'strangers'> {
+  return { target, portals: [portal], strangers: [] };
+}
+
+function passedOver({ portal, silences }: Path, entry: LunDescription['entry']): LunDescription {
+  const where = formatPortal(portal);
+  return {
+    entry,
+    problem: `it was not asked, since ${silences} LUNs before it did not answer at portal ${where}`,
+  };
 }
 
 /** Whether the portal answered, and only did not let us discover. */

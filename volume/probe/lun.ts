@@ -33,6 +33,8 @@ export interface LunDescription {
   readonly disk?: Disk;
   /** Why the LUN could not be read, as a sentence without a full stop. */
   readonly problem?: string;
+  /** Whether that is because it did not answer in time. */
+  readonly silent?: boolean;
 }
 
 /** Whether a logical unit is there (peripheral qualifier 0), and is a disk (device type 0). */
@@ -70,7 +72,7 @@ export async function describeLun(
     if (!isDisk(description) || !wanted(identity)) return description;
     return { ...description, disk: await readDisk(session, lun) };
   } catch (error) {
-    return { ...description, problem: sentenceOf(error) };
+    return { ...description, problem: sentenceOf(error), silent: isTimeout(error) };
   }
 }
 
@@ -110,6 +112,11 @@ async function readContent(session: Session, lun: number, capacity: Capacity): P
     session.read(lun, BigInt(offset / blockSize), length / blockSize, blockSize);
   const [start, label] = await Promise.all([read(regions.start), read(regions.label)]);
   return recogniseContent(start, label);
+}
+
+/** Whether there was no answer in time. */
+export function isTimeout(error: unknown): boolean {
+  return error instanceof IscsiError && error.kind === 'timeout';
 }
 
 /** A page that a LUN need not have. */
