@@ -5,6 +5,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -120,8 +121,10 @@ describe('an entry', () => {
 
   it('ends with its caller when it is told to', async () => {
     const child = spawn(query, ['--json'], { stdio: ['pipe', 'pipe', 'inherit'] });
-    // The call waits for its request; give it the time to be there.
-    const program = await poll(() => childrenOf(child.pid as number)[0]);
+    // The call waits for its request; give it the time to be there, and no shell in between.
+    const program = await poll(() =>
+      childrenOf(child.pid as number).find((pid) => readlinkSync(`/proc/${pid}/exe`).endsWith('/loader')),
+    );
     const ended = new Promise((resolve) => child.on('close', resolve));
     child.kill('SIGTERM');
     await ended;
