@@ -8,9 +8,13 @@ import { schemaVersion } from './schema.ts';
 /**
  * Opens a database under our own lock: SQLite's locks are POSIX locks, which a cluster hands over before
  * a lost host is fenced.
+ *
+ * To a reader it is immutable, as the lock makes it: SQLite would look for a hot journal, which the reader
+ * has done already, and as root it changes the journal's owner on the way, which writes.
  */
 export function openDatabase(file: string, mode: 'read' | 'write'): DatabaseSync {
-  const uri = `file:${file.split('/').map(encodeURIComponent).join('/')}?vfs=unix-none&mode=${mode === 'read' ? 'ro' : 'rw'}`;
+  const how = mode === 'read' ? 'mode=ro&immutable=1' : 'mode=rw';
+  const uri = `file:${file.split('/').map(encodeURIComponent).join('/')}?vfs=unix-none&${how}`;
   return new DatabaseSync(uri, { readOnly: mode === 'read' });
 }
 
