@@ -22,6 +22,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { waitsFor } from '../src/deadline.ts';
 import { hostPaths } from '../src/host-paths.ts';
 import { lock } from '../src/locks/flock.ts';
 
@@ -65,6 +66,7 @@ export async function withActivationState<T>(
   path: string,
   work: (state: ActivationState) => Promise<T>,
 ): Promise<T> {
+  waitsFor(`the storage of the image ${path}`);
   const folder = join(recordsFolder(), key);
   const held = await lockFolder(folder, path);
   const file = join(folder, 'state.json');

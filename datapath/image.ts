@@ -10,6 +10,7 @@ import {
   realpathSync,
   type Stats,
 } from 'node:fs';
+import { waitsFor } from '../src/deadline.ts';
 import { hostUuid } from '../src/host-uuid.ts';
 import { lock } from '../src/locks/flock.ts';
 import { localLockHolder, processName } from '../src/locks/holder.ts';
@@ -31,6 +32,7 @@ const hostAttribute = 'user.gfs2-sr.host';
  * @throws PluginError `ImageMissing`, `NotAnImage`.
  */
 export function checkImage(path: string): void {
+  waitsFor(`the storage of the image ${path}`);
   let found: Stats;
   try {
     found = lstatSync(path);

@@ -9,6 +9,7 @@ import { closeSync, fsyncSync, readdirSync, readFileSync, statSync } from 'node:
 import { constants } from 'node:os';
 import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { waitsFor } from '../../src/deadline.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
 import { freeLoop, loopPath, openLoop } from './control.ts';
 import { describeHolders } from './holders.ts';
@@ -18,6 +19,9 @@ const { EBUSY, EINVAL, ENOTTY, ENXIO } = constants.errno;
 
 /** The block size that guests know disks by; where the storage's is larger, the kernel's page cache is between. */
 const blockSize = 512;
+
+/** How long a flush may take, in milliseconds: where I/O passes through the page cache, gigabytes may be in it. */
+const flushLimit = 60_000;
 
 /** How often a device that another process was quicker to take is replaced by a next one. */
 const maxAttempts = 256;
@@ -138,6 +142,7 @@ export async function findBinding(identity: LoopIdentity): Promise<LoopBinding |
  * @throws PluginError `FlushFailed` when data was lost.
  */
 export function flushLoop(number: number): void {
+  waitsFor(`the storage to take what was written to ${loopPath(number)}`, flushLimit);
   const device = openLoop(number, 'r');
   try {
     fsyncSync(device);
@@ -159,6 +164,7 @@ export function flushLoop(number: number): void {
  * @throws PluginError `DeviceInUse` saying by whom; the kernel lets go when the last of them closes it.
  */
 export async function unbindLoop(number: number, identity: LoopIdentity, timeout: number): Promise<void> {
+  waitsFor(`the kernel to let go of ${loopPath(number)}`);
   const end = performance.now() + timeout;
   for (let wait = 1; ; wait = Math.min(wait * 1.5, 50)) {
     clearIfOurs(number, identity);

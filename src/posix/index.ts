@@ -10,6 +10,13 @@ interface Posix {
   getXattr(fd: number, name: string): string | number;
   /** fsetxattr(2); answers 0 or the errno. */
   setXattr(fd: number, name: string, text: string): number;
+  /**
+   * Unless it is set again or ended by then, ends this process with exit code 1 after `answer` was written
+   * to `fd` and `line` to syslog; `launcher`, its parent or 0, is told by SIGUSR1.
+   */
+  setDeadline(milliseconds: number, fd: number, answer: string, line: string, launcher: number): void;
+  /** From its return on, no deadline ends this process. */
+  endDeadline(): void;
   /** renameat2(2) with RENAME_EXCHANGE: each name gets what the other had; answers 0 or the errno. */
   exchange(path: string, other: string): number;
 }

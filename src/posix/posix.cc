@@ -6,15 +6,23 @@
 //   getXattr(fd, name) -> the extended attribute's text, or the errno
 //   setXattr(fd, name, text) -> 0, or the errno
 //   exchange(path, other) -> 0, or the errno: each name gets what the other had
+//   setDeadline(milliseconds, fd, answer, line, launcher): unless it is set again or
+//     ended by then, writes the answer to fd and the line to syslog, tells the
+//     launcher (a parent process, or 0), and ends this process
+//   endDeadline(): from its return on, no deadline ends this process
 #include <errno.h>
 #include <fcntl.h>
 #include <node_api.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/xattr.h>
 #include <syslog.h>
+#include <unistd.h>
+#include <uv.h>
 
 #include <string>
+#include <utility>
 
 namespace {
 
@@ -50,6 +58,12 @@ napi_value Flock(napi_env env, napi_callback_info info) {
   return napi_create_int32(env, error, &result) == napi_ok ? result : nullptr;
 }
 
+void Log(int priority, const std::string& text) {
+  static const bool opened = (openlog("gfs2-sr", LOG_PID | LOG_NDELAY, LOG_DAEMON), true);
+  static_cast<void>(opened);
+  syslog(priority, "%s", text.c_str());
+}
+
 napi_value Syslog(napi_env env, napi_callback_info info) {
   napi_value argv[2];
   int32_t priority = 0;
@@ -59,9 +73,7 @@ napi_value Syslog(napi_env env, napi_callback_info info) {
     napi_throw_type_error(env, nullptr, "syslog(priority, text) takes an integer and a string");
     return nullptr;
   }
-  static const bool opened = (openlog("gfs2-sr", LOG_PID | LOG_NDELAY, LOG_DAEMON), true);
-  static_cast<void>(opened);
-  syslog(priority, "%s", text.c_str());
+  Log(priority, text);
   return nullptr;
 }
 
@@ -111,6 +123,119 @@ napi_value Exchange(napi_env env, napi_callback_info info) {
   return napi_create_int32(env, error, &result) == napi_ok ? result : nullptr;
 }
 
+// A system call on storage that hangs can be neither interrupted nor killed, and the thread that is in it
+// does nothing else: so the answer comes from a thread of its own.
+class Deadline {
+ public:
+  // Never destroyed: its thread may be at it until the process is gone.
+  static Deadline& Get() {
+    static Deadline* const deadline = new Deadline;
+    return *deadline;
+  }
+
+  // False where the host starts no more threads.
+  bool Set(uint64_t milliseconds, int fd, std::string answer, std::string line, pid_t launcher) {
+    uv_mutex_lock(&mutex_);
+    end_ = uv_hrtime() + milliseconds * 1000000;
+    fd_ = fd;
+    answer_ = std::move(answer);
+    line_ = std::move(line);
+    launcher_ = launcher;
+    if (!started_) {
+      uv_thread_t thread;
+      started_ = uv_thread_create(&thread, Watch, this) == 0;
+    }
+    const bool watched = started_;
+    uv_cond_signal(&changed_);
+    uv_mutex_unlock(&mutex_);
+    return watched;
+  }
+
+  void End() {
+    // Once it has passed, its thread keeps the mutex, and whoever comes here waits to be ended.
+    uv_mutex_lock(&mutex_);
+    end_ = kNever;
+    uv_mutex_unlock(&mutex_);
+  }
+
+ private:
+  static constexpr uint64_t kNever = UINT64_MAX;
+
+  Deadline() {
+    uv_mutex_init(&mutex_);
+    uv_cond_init(&changed_);
+  }
+
+  static void Watch(void* argument) {
+    auto* const self = static_cast<Deadline*>(argument);
+    uv_mutex_lock(&self->mutex_);
+    for (;;) {
+      const uint64_t now = uv_hrtime();
+      if (self->end_ == kNever) {
+        uv_cond_wait(&self->changed_, &self->mutex_);
+      } else if (now < self->end_) {
+        uv_cond_timedwait(&self->changed_, &self->mutex_, self->end_ - now);
+      } else {
+        self->Answer();
+      }
+    }
+  }
+
+  [[noreturn]] void Answer() const {
+    size_t written = 0;
+    while (written < answer_.size()) {
+      const ssize_t count = write(fd_, answer_.data() + written, answer_.size() - written);
+      if (count >= 0) {
+        written += static_cast<size_t>(count);
+      } else if (errno == EAGAIN) {
+        uv_sleep(2);
+      } else if (errno != EINTR) {
+        break;
+      }
+    }
+    // The thread that hangs keeps this process, and the caller reads to the end of its pipes.
+    for (int fd = 0; fd <= 2; ++fd) close(fd);
+    if (launcher_ != 0 && launcher_ == getppid()) kill(launcher_, SIGUSR1);
+    Log(LOG_ERR, line_);
+    _exit(1);
+  }
+
+  uv_mutex_t mutex_;
+  uv_cond_t changed_;
+  uint64_t end_ = kNever;
+  int fd_ = 1;
+  std::string answer_;
+  std::string line_;
+  pid_t launcher_ = 0;
+  bool started_ = false;
+};
+
+napi_value SetDeadline(napi_env env, napi_callback_info info) {
+  napi_value argv[5];
+  int64_t milliseconds = 0;
+  int32_t fd = -1;
+  std::string answer;
+  std::string line;
+  int32_t launcher = 0;
+  if (!Arguments(env, info, argv) || napi_get_value_int64(env, argv[0], &milliseconds) != napi_ok ||
+      napi_get_value_int32(env, argv[1], &fd) != napi_ok || !Text(env, argv[2], answer) ||
+      !Text(env, argv[3], line) || napi_get_value_int32(env, argv[4], &launcher) != napi_ok) {
+    napi_throw_type_error(env, nullptr,
+                          "setDeadline(milliseconds, fd, answer, line, launcher) takes integers and strings");
+    return nullptr;
+  }
+  if (!Deadline::Get().Set(static_cast<uint64_t>(milliseconds), fd, std::move(answer), std::move(line),
+                           launcher)) {
+    napi_throw_error(env, nullptr, "this host starts no more threads");
+  }
+  return nullptr;
+}
+
+napi_value EndDeadline(napi_env, napi_callback_info) {
+  Deadline::Get().End();
+  return nullptr;
+}
+
 bool Export(napi_env env, napi_value exports, const char* name, napi_callback callback) {
   napi_value function;
   return napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, nullptr, &function) == napi_ok &&
@@ -122,7 +247,9 @@ bool Export(napi_env env, napi_value exports, const char* name, napi_callback ca
 NAPI_MODULE_INIT() {
   return Export(env, exports, "flock", Flock) && Export(env, exports, "syslog", Syslog) &&
                  Export(env, exports, "getXattr", GetXattr) && Export(env, exports, "setXattr", SetXattr) &&
-                 Export(env, exports, "exchange", Exchange)
+                 Export(env, exports, "exchange", Exchange) &&
+                 Export(env, exports, "setDeadline", SetDeadline) &&
+                 Export(env, exports, "endDeadline", EndDeadline)
              ? exports
              : nullptr;
 }

@@ -6,6 +6,7 @@
  */
 import { readSync, writeSync } from 'node:fs';
 import { TextDecoder } from 'node:util';
+import { deadlineFor, endDeadline } from '../deadline.ts';
 import { parseArguments } from './command-line.ts';
 import { NamedError, PluginError, toWireError } from './errors.ts';
 import { type CallName, calls, type Handler, type Plugin } from './interface.ts';
@@ -37,6 +38,7 @@ export async function runEntry(
   const speaksJson = argv.includes('--json') || argv.includes('-j');
   let dbg = '';
   let failed = false;
+  deadlineFor(entry, speaksJson);
   const fail = async (error: unknown): Promise<void> => {
     if (failed) return;
     failed = true;
@@ -45,6 +47,7 @@ export async function runEntry(
     } catch {
       // The caller's answer matters more than our log.
     }
+    endDeadline();
     if (speaksJson) print(1, `${formatJson(toWireError(error))}\n`);
     else print(2, `${entry}: ${error instanceof Error ? error.message : String(error)}\n`);
     process.exit(1);
@@ -62,6 +65,7 @@ export async function runEntry(
     const given = request.kind === 'json' ? readRequest() : request.parameters;
     dbg = typeof given.dbg === 'string' ? given.dbg : '';
     const result = await perform(plugin, name, given);
+    endDeadline();
     print(1, `${formatJson(result)}\n`);
     process.exit(0);
   } catch (error) {

@@ -1,4 +1,5 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
+import { waitsFor } from '../../src/deadline.ts';
 import { type LockMode, lock, tryLock } from '../../src/locks/flock.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
 import { catalogLockFile } from '../layout/sr-folder.ts';
@@ -17,6 +18,7 @@ export async function lockCatalog(
   mode: LockMode,
   patience = defaultPatience,
 ): Promise<number> {
+  waitsFor(`the storage of the SR in ${folder}`);
   const fd = openLockFile(folder);
   try {
     if (!tryLock(fd, mode)) await lock(fd, mode, patience, `the catalog of the SR in ${folder}`);

@@ -1,5 +1,6 @@
 import { accessSync, constants, existsSync, realpathSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { waitsFor } from '../../src/deadline.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
 import { catalogFile } from '../layout/sr-folder.ts';
 import { sharedFilesystem } from './filesystems.ts';
@@ -13,6 +14,7 @@ export function resolveFolder(path: string): string {
   if (!path.startsWith('/') || path.split('/').includes('..')) {
     throw invalid(path, 'must be absolute and without ".."');
   }
+  waitsFor(`the storage of the directory ${path}`);
   let folder: string;
   try {
     folder = realpathSync(path);
