@@ -224,6 +224,16 @@ describe('step 2, with targets', () => {
     ]);
   });
 
+  it('offers no LUN that has no room for an SR', async () => {
+    await using array = await startTgtd();
+    const tid = await array.addTarget(disks);
+    await array.addLun(tid, { lun: 1, size: 65536 });
+    await array.addLun(tid, { lun: 2, size: 64 * MiB });
+    const rows = await host.probe({ ips: `127.0.0.1:${array.port}`, iqns: disks });
+    expect(rows.map(({ complete }) => complete)).toEqual([false, true]);
+    expect(rows[0]?.extra_info.problem).toContain('65536 bytes, too few');
+  });
+
   it('logs out of every session, also where it fails', async () => {
     await host.probe({ ips: `${portal},${second}`, iqns: `${disks},${odd}` });
     await host.failure({ ips: portal, iqns: guarded });
@@ -338,6 +348,19 @@ describe('an SR', () => {
     expect(copy[0]).not.toHaveProperty('sr');
     truncateSync(files[61] ?? '', 0);
     truncateSync(files[61] ?? '', 64 * MiB);
+  });
+
+  it('on a write-protected LUN is shown, and that it cannot be attached', async () => {
+    await using array = await startTgtd();
+    const tid = await array.addTarget(disks);
+    makeSr(await array.addLun(tid, { lun: 1, size: 64 * MiB, readOnly: true }), tgtId(1, 1));
+    const rows = await host.probe({ ips: `127.0.0.1:${array.port}`, iqns: disks });
+    expect(rows).toMatchObject([
+      {
+        sr: { uuid, health: ['Unreachable', expect.stringMatching(/^It is write-protected on the array\./)] },
+        extra_info: { LUN: '1', problem: 'it is write-protected on the array' },
+      },
+    ]);
   });
 
   it('is no SR where its label is left without its filesystem', async () => {

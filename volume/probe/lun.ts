@@ -21,6 +21,14 @@ export interface Disk {
   readonly content: Content;
 }
 
+/** Bytes of a block with which Linux can mount a filesystem. */
+export const blockSizes: readonly number[] = [512, 1024, 2048, 4096];
+
+/** Bytes of a LUN that has room for a label and a superblock. */
+export const leastSize = BigInt(
+  Math.max(...Object.values(regions).map(([offset, length]) => offset + length)),
+);
+
 /** What is known of a LUN. */
 export interface LunDescription {
   readonly entry: LunEntry & { readonly lun: number };
@@ -103,10 +111,8 @@ async function readDisk(session: Session, lun: number): Promise<Disk> {
 
 async function readContent(session: Session, lun: number, capacity: Capacity): Promise<Content> {
   const { blockSize, bytes } = capacity;
-  const ends = Object.values(regions).map(([offset, length]) => offset + length);
-  if (bytes < BigInt(Math.max(...ends))) return { kind: 'other', what: 'too little room for an SR' };
-  if (![512, 1024, 2048, 4096].includes(blockSize)) {
-    return { kind: 'other', what: `blocks of ${blockSize} bytes, which no filesystem uses` };
+  if (bytes < leastSize || !blockSizes.includes(blockSize)) {
+    return { kind: 'other', what: 'nothing that could be an SR' };
   }
   const read = ([offset, length]: readonly [number, number]): Promise<Uint8Array> =>
     session.read(lun, BigInt(offset / blockSize), length / blockSize, blockSize);

@@ -1,9 +1,9 @@
-/** The rows of SR.probe's answer. Clients read `LUNid`, `vendor`, `serial` and `size` of extra_info. */
+/** The rows of SR.probe's answer. XenCenter reads `LUNid`, `vendor`, `serial` and `size` of extra_info. */
 import type { ProbeResult, SrStat } from '../../src/smapi/interface.ts';
 import { extendDeviceConfig } from '../device-config.ts';
 import { formatPortal, type Portal } from '../iscsi/portal.ts';
 import { formatTargetPortal, type Target } from './discovery.ts';
-import type { Disk } from './lun.ts';
+import { blockSizes, type Disk, leastSize } from './lun.ts';
 import type { Unit } from './units.ts';
 
 type Configuration = Readonly<Record<string, string>>;
@@ -59,7 +59,7 @@ export function unitRows(
     configuration: { ...extended, sr_uuid: found.uuid ?? '' },
     complete: true,
     sr: found,
-    extra_info: info,
+    extra_info: lun.disk?.readOnly === true ? { ...info, problem: writeProtected } : info,
   };
   return context.chosen ? [toCreate, toAttach] : [toAttach];
 }
@@ -81,19 +81,30 @@ function existingSr({ luns: [lun], identityProblem }: Unit): SrStat | undefined 
     datasources: [],
     clustered: superblock.lockProtocol === 'lock_dlm',
     health: [
-      'Healthy',
-      `${users === 0 ? 'No host has registered for this LUN' : `In use: ${hosts(users)} registered for this LUN`}. Sizes are as an attached host last noted them.`,
+      // A filesystem with a journal cannot be mounted there; that of an array's read-only copy, for instance.
+      lun.disk?.readOnly === true ? 'Unreachable' : 'Healthy',
+      `${lun.disk?.readOnly === true ? `${sentence(writeProtected)} ` : ''}${users === 0 ? 'No host has registered for this LUN' : `In use: ${hosts(users)} registered for this LUN`}. Sizes are as an attached host last noted them.`,
     ],
   };
 }
 
+const writeProtected = 'it is write-protected on the array';
+
 /** Why no SR can be made on a disk, other than that it carries something. */
 function obstacleOf(disk: Disk | undefined): string | undefined {
   if (disk === undefined) return undefined;
-  if (disk.readOnly === true) return 'it is write-protected on the array';
+  const { bytes, blockSize } = disk.capacity;
+  if (!blockSizes.includes(blockSize))
+    return `its blocks have ${blockSize} bytes, which no filesystem can use`;
+  if (bytes < leastSize) return `it has ${bytes} bytes, too few for an SR; make it larger on the array`;
+  if (disk.readOnly === true) return writeProtected;
   const users = disk.registeredKeys?.length ?? 0;
   if (users > 0) return `it is in use: ${hosts(users)} registered a reservation key for it`;
   return undefined;
+}
+
+function sentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 }
 
 function hosts(count: number): string {
@@ -104,6 +115,7 @@ function unitInfo(unit: Unit, targets: readonly Target[]): Configuration {
   const [lun] = unit.luns;
   const { entry, inquiry, serial, disk } = lun;
   return {
+    LUN: String(entry.lun),
     LUNid: String(entry.lun),
     LUN_raw: entry.raw,
     vendor: inquiry?.vendor ?? '',
