@@ -92,6 +92,16 @@ describe('an entry', () => {
     );
   });
 
+  it('runs in any folder, also one that is gone or holds the files of another program', async () => {
+    const folder = join(scratch, 'elsewhere');
+    mkdirSync(folder);
+    writeFileSync(join(folder, 'package.json'), '{ "type": ');
+    for (const command of [`cd "$1" && "$2" --json`, `cd "$1" && rm -r "$1" && "$2" --json`]) {
+      const ended = await runProcess('bash', ['-c', command, 'bash', folder, query], request);
+      expect(readAnswer('Plugin.query', ended).plugin, command).toBe('gfs2');
+    }
+  });
+
   it('that the plugin does not have says so', async () => {
     const entry = join(dirname(query), 'SR.frobnicate');
     symlinkSync('../../../gfs2-iscsi-sr/launcher', entry);
