@@ -2,7 +2,8 @@
  * Runs one call of a plugin as a process: what an entry file does after the launcher has started Node.
  *
  * Exit codes: 0 with the result on stdout; 1 with the error (as JSON on stdout where the caller spoke
- * JSON, as a sentence on stderr for people); 2 for a usage error on the command line.
+ * JSON, as a sentence on stderr for people), or where stdout took no result; 2 for a usage error on the
+ * command line.
  */
 import { readSync, writeSync } from 'node:fs';
 import { TextDecoder } from 'node:util';
@@ -66,8 +67,9 @@ export async function runEntry(
     dbg = typeof given.dbg === 'string' ? given.dbg : '';
     const result = await perform(plugin, name, given);
     endDeadline();
-    print(1, `${formatJson(result)}\n`);
-    process.exit(0);
+    if (print(1, `${formatJson(result)}\n`)) process.exit(0);
+    print(2, `${entry}: its answer could not be written to standard output.\n`);
+    process.exit(1);
   } catch (error) {
     await fail(error);
   }
@@ -167,18 +169,19 @@ function readChunk(): Buffer {
   }
 }
 
-/** Writes all of `text`, also where the other end is a slow non-blocking pipe. */
-function print(fd: number, text: string): void {
+/** Writes all of `text`, also where the other end is a slow non-blocking pipe; answers whether that went well. */
+function print(fd: number, text: string): boolean {
   let rest = Buffer.from(text);
   while (rest.length > 0) {
     try {
       rest = rest.subarray(writeSync(fd, rest));
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      if (code !== 'EAGAIN') return;
+      if (code !== 'EAGAIN') return false;
       pause();
     }
   }
+  return true;
 }
 
 function pause(): void {

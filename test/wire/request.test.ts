@@ -71,3 +71,12 @@ describe('a request', () => {
     expect(() => readAnswer('Plugin.query', ended)).toThrow('is empty');
   });
 });
+
+describe('an answer', () => {
+  it('that standard output does not take is no success', async () => {
+    const command = '"$1" --json >/dev/full';
+    const ended = await runProcess('bash', ['-c', command, 'bash', query], '{"dbg":"d"}');
+    expect(ended.exitCode).toBe(1);
+    expect(ended.stderr).toContain('could not be written to standard output');
+  });
+});
