@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { imageOf, VolumeHost } from '../support/volume-host.ts';
+import type { CallFailed } from '../support/xapi.ts';
 
 describe('several processes at once', () => {
   it('lose no update', async () => {
@@ -39,9 +40,14 @@ describe('several processes at once', () => {
     const { key } = await host.makeVolume();
     await Promise.all(Array.from({ length: 4 }, () => host.call('Volume.destroy', { sr, key })));
     const results = await Promise.allSettled(
-      Array.from({ length: 3 }, () => host.call('SR.destroy', { sr })),
+      Array.from({ length: 5 }, () => host.call('SR.destroy', { sr })),
     );
-    expect(results.some(({ status }) => status === 'fulfilled')).toBe(true);
+    // Who comes when all is over is told that there is no such SR, as ever.
+    const failures = results.flatMap((result) =>
+      result.status === 'rejected' ? [(result.reason as CallFailed).params] : [],
+    );
+    expect(failures.every(([kind]) => kind === 'Sr_not_attached')).toBe(true);
+    expect(failures.length).toBeLessThan(5);
     expect((await host.failure('SR.stat', { sr })).params[0]).toBe('Sr_not_attached');
   });
 });

@@ -29,6 +29,7 @@ import {
   imagesName,
   journalFile,
   journalName,
+  locksFolder,
   locksName,
   newCatalogName,
 } from './sr-folder.ts';
@@ -67,8 +68,6 @@ function hasOnly(path: string, names: readonly string[]): boolean {
  */
 export async function makeSr(folder: string, identity: SrIdentity): Promise<void> {
   try {
-    makeFolder(imagesFolder(folder));
-    makeFolder(`${folder}/${locksName}`);
     const lockFile = await lockNewCatalog(folder);
     try {
       if (existsSync(catalogFile(folder))) {
@@ -103,11 +102,10 @@ function makeFolder(path: string): void {
 
 async function lockNewCatalog(folder: string): Promise<number> {
   for (;;) {
-    const fd = openSync(
-      catalogLockFile(folder),
-      constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW,
-      0o600,
-    );
+    makeFolder(imagesFolder(folder));
+    makeFolder(locksFolder(folder));
+    const fd = openNewLockFile(folder);
+    if (fd === undefined) continue;
     try {
       await lock(fd, 'exclusive', 20_000, `the directory ${folder}`);
       if (fstatSync(fd).nlink > 0) return fd;
@@ -117,8 +115,17 @@ async function lockNewCatalog(folder: string): Promise<number> {
     }
     // A call that removed an SR from here took the file away with it.
     closeSync(fd);
-    makeFolder(imagesFolder(folder));
-    makeFolder(`${folder}/${locksName}`);
+  }
+}
+
+/** Undefined where a call that removes an SR from here took the folder away meanwhile. */
+function openNewLockFile(folder: string): number | undefined {
+  try {
+    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
+    return openSync(catalogLockFile(folder), flags, 0o600);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
   }
 }
 
@@ -147,7 +154,7 @@ function makeCatalog(folder: string, identity: SrIdentity): void {
     throw error;
   }
   faultPoint('create.catalog');
-  syncDirectory(`${folder}/${locksName}`);
+  syncDirectory(locksFolder(folder));
   renameSync(file, catalogFile(folder));
   syncDirectory(folder);
   faultPoint('create.named');

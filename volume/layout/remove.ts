@@ -7,7 +7,7 @@ import {
   catalogLockFile,
   imagesFolder,
   journalFile,
-  locksName,
+  locksFolder,
   newCatalogName,
 } from './sr-folder.ts';
 
@@ -27,11 +27,12 @@ export function removeSrFiles(folder: string): void {
   rmSync(journalFile(folder), { force: true });
   rmSync(catalogLockFile(folder), { force: true });
   faultPoint('destroy.lock');
-  removeIfEmpty(`${folder}/${locksName}`);
+  removeIfEmpty(locksFolder(folder));
   syncDirectory(folder);
 }
 
-function removeIfEmpty(folder: string): void {
+/** Removes a folder, unless it is not empty or not there. */
+export function removeIfEmpty(folder: string): void {
   try {
     rmdirSync(folder);
   } catch (error) {

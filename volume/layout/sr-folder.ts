@@ -27,7 +27,12 @@ export function journalFile(folder: string): string {
 
 /** The path of the catalog's lock file. */
 export function catalogLockFile(folder: string): string {
-  return `${folder}/${locksName}/${catalogLockName}`;
+  return `${locksFolder(folder)}/${catalogLockName}`;
+}
+
+/** The path of the folder of lock files. */
+export function locksFolder(folder: string): string {
+  return `${folder}/${locksName}`;
 }
 
 /** The path of the folder of images. */

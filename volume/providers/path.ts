@@ -1,20 +1,21 @@
 /** SRs in a directory of this host: for demonstration, development and tests; never shared. */
-import { accessSync, constants, existsSync, rmSync, statfsSync } from 'node:fs';
+import { accessSync, closeSync, constants, existsSync, rmSync, statfsSync } from 'node:fs';
 import { syncDirectory } from '../../src/atomic-file.ts';
+import { waitsFor } from '../../src/deadline.ts';
 import { faultPoint } from '../../src/fault-point.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
 import { changeCatalog, identifySr, readCatalog, type SrIdentity } from '../catalog/catalog.ts';
 import { isUnreachable, toStorageError } from '../catalog/errors.ts';
 import { listImages } from '../catalog/images.ts';
 import { listIntents } from '../catalog/intents.ts';
-import { goneSr } from '../catalog/lock.ts';
+import { goneSr, lockCatalog } from '../catalog/lock.ts';
 import { listVolumes, type VolumeRow } from '../catalog/volumes.ts';
 import { parseDeviceConfig } from '../device-config.ts';
 import { volumesInUse } from '../images/in-use.ts';
 import { lockImage } from '../images/lock.ts';
 import { foreignNames, makeSr } from '../layout/make.ts';
-import { removeSrFiles } from '../layout/remove.ts';
-import { catalogFile, imageFile, imagesFolder } from '../layout/sr-folder.ts';
+import { removeIfEmpty, removeSrFiles } from '../layout/remove.ts';
+import { catalogFile, imageFile, imagesFolder, locksFolder } from '../layout/sr-folder.ts';
 import type { AttachedSr } from '../sr/attached.ts';
 import { recordAttached } from '../sr/record.ts';
 import { checkPlaceForSr, resolveFolder } from './folder.ts';
@@ -38,7 +39,7 @@ async function create(configuration: Configuration, identity: SrIdentity): Promi
       `There is already the SR ${there.uuid} in ${folder}; attach it, destroy it, or choose another directory.`,
     );
   }
-  const foreign = foreignNames(folder);
+  const foreign = namesBeside(folder);
   if (foreign.length > 0 && force !== 'true') {
     throw new PluginError(
       'NotEmpty',
@@ -47,6 +48,14 @@ async function create(configuration: Configuration, identity: SrIdentity): Promi
   }
   await makeSr(folder, identity);
   return answer;
+}
+
+function namesBeside(folder: string): readonly string[] {
+  try {
+    return foreignNames(folder);
+  } catch (error) {
+    throw toStorageError(error, 'a look at what is there', folder);
+  }
 }
 
 async function attach(configuration: Configuration, uuid: string): Promise<AttachedSr> {
@@ -62,7 +71,7 @@ async function detach(sr: AttachedSr): Promise<void> {
   try {
     running = await readCatalog(
       sr,
-      ({ database }) => listVolumes(database).filter((row) => isInUse(sr, row)),
+      ({ database }) => listVolumes(database).filter(({ image }) => !isFree(imageFile(sr.path, image))),
       {
         evenDestroying: true,
       },
@@ -75,41 +84,30 @@ async function detach(sr: AttachedSr): Promise<void> {
   if (running.length > 0) throw volumesInUse(running, 'the SR is detached');
 }
 
-function isInUse(sr: AttachedSr, { image }: VolumeRow): boolean {
-  using lock = lockImage(imageFile(sr.path, image));
-  return lock === undefined;
-}
-
 async function destroy(sr: AttachedSr): Promise<void> {
+  waitsFor(`the storage of the SR in ${sr.path}`);
   if (!existsSync(catalogFile(sr.path))) {
     if (sr.vanishing !== true) throw goneSr(sr.path);
-    if (existsSync(sr.path)) removeSrFiles(sr.path);
+    await removeRemains(sr.path);
     return;
   }
-  using locks = new DisposableStack();
   await changeCatalog(
     sr,
     ({ database }) => {
       const volumes = listVolumes(database);
       const images = [...listImages(database), ...listIntents(database)];
-      const files = images.map((image) => ({ image, file: imageFile(sr.path, image) }));
-      const refused = files.filter(({ file }) => {
-        const lock = lockImage(file);
-        if (lock !== undefined) locks.use(lock);
-        return lock === undefined;
-      });
-      if (refused.length > 0) {
-        const users = volumes.filter((row) => refused.some(({ image }) => image.uuid === row.image.uuid));
-        throw volumesInUse(users, 'the SR is destroyed');
-      }
+      const refuse = (refused: readonly { uuid: string }[]): void => {
+        const users = volumes.filter((row) => refused.some(({ uuid }) => uuid === row.image.uuid));
+        if (refused.length > 0) throw volumesInUse(users, 'the SR is destroyed');
+      };
+      refuse(images.filter((image) => !isFree(imageFile(sr.path, image))));
       try {
         database.exec('UPDATE sr SET destroying = 1');
         faultPoint('destroy.marked');
         recordAttached({ ...sr, vanishing: true });
-        for (const { file } of files) {
-          rmSync(file, { force: true });
-          faultPoint('destroy.image');
-        }
+        // One by one, for there may be more images than a process may have files open. A disk that was
+        // started since the look above stops this half-way, and a repeat goes on.
+        refuse(images.filter((image) => !removeImage(sr, imageFile(sr.path, image))));
         if (existsSync(imagesFolder(sr.path))) syncDirectory(imagesFolder(sr.path));
         removeSrFiles(sr.path);
       } catch (error) {
@@ -118,6 +116,38 @@ async function destroy(sr: AttachedSr): Promise<void> {
     },
     { evenDestroying: true },
   );
+}
+
+function isFree(file: string): boolean {
+  using lock = lockImage(file);
+  return lock !== undefined;
+}
+
+/** Removes an image, and frees its blocks; false where its disk runs. */
+function removeImage(sr: AttachedSr, file: string): boolean {
+  waitsFor(`the storage of the SR in ${sr.path} to remove the image ${file}`);
+  using lock = lockImage(file);
+  if (lock === undefined) return false;
+  rmSync(file, { force: true });
+  faultPoint('destroy.image');
+  return true;
+}
+
+/** Removes what a SR.destroy left that died, unless an SR has come there since. */
+async function removeRemains(folder: string): Promise<void> {
+  let lock: number;
+  try {
+    lock = await lockCatalog(folder, 'exclusive');
+  } catch (error) {
+    if (!isUnreachable(error)) throw error;
+    removeIfEmpty(locksFolder(folder));
+    return;
+  }
+  try {
+    if (!existsSync(catalogFile(folder))) removeSrFiles(folder);
+  } finally {
+    closeSync(lock);
+  }
 }
 
 function space({ path }: AttachedSr): Space {

@@ -1,6 +1,7 @@
 import type { Handler } from '../../src/smapi/interface.ts';
+import { isUnreachable } from '../catalog/errors.ts';
 import { loadProvider } from '../providers/provider.ts';
-import { getAttached } from './attached.ts';
+import { findAttached, getAttached } from './attached.ts';
 import { forgetAttached } from './record.ts';
 
 /**
@@ -12,6 +13,14 @@ import { forgetAttached } from './record.ts';
 export const destroy: Handler<'SR.destroy'> = async ({ sr }) => {
   const attached = getAttached(sr);
   const provider = await loadProvider(attached.provider);
-  await provider.destroy(attached);
+  try {
+    await provider.destroy(attached);
+  } catch (error) {
+    if (!isUnreachable(error)) throw error;
+    // Another call may have destroyed it meanwhile, or be about to end that.
+    const now = findAttached(attached.uuid);
+    if (now !== undefined && now.vanishing !== true) throw error;
+    if (now !== undefined) await provider.destroy(now);
+  }
   forgetAttached(attached.uuid);
 };
