@@ -1,14 +1,24 @@
-import { randomUUID } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, dirname } from 'node:path';
 
 /**
- * Replaces a file as a whole: after a crash at any point its name has either the old content or the new.
+ * Replaces a file of this host as a whole: after a crash at any point its name has either the old content
+ * or the new. What a process left that died on the way is removed by the next.
  *
  * @param mode permissions of the new file; 0600 unless told.
  */
 export function writeFileAtomically(file: string, content: string | Uint8Array, mode = 0o600): void {
-  const temporary = `${file}.${randomUUID()}.tmp`;
+  removeAbandoned(file);
+  const temporary = `${file}.${process.pid}.tmp`;
   try {
     const fd = openSync(temporary, 'wx', mode);
     try {
@@ -23,6 +33,21 @@ export function writeFileAtomically(file: string, content: string | Uint8Array, 
     throw error;
   }
   syncDirectory(dirname(file));
+}
+
+/** Removes a file, and what a process left that died while it replaced it. */
+export function removeFile(file: string): void {
+  rmSync(file, { force: true });
+  if (existsSync(dirname(file))) removeAbandoned(file);
+}
+
+function removeAbandoned(file: string): void {
+  const folder = dirname(file);
+  for (const name of readdirSync(folder)) {
+    const pid = name.startsWith(`${basename(file)}.`) ? /\.(\d+)\.tmp$/.exec(name)?.[1] : undefined;
+    const abandoned = pid !== undefined && (Number(pid) === process.pid || !existsSync(`/proc/${pid}`));
+    if (abandoned) rmSync(`${folder}/${name}`, { force: true });
+  }
 }
 
 /** Makes the creation, renaming and removal of names in a directory durable. */

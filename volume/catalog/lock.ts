@@ -1,8 +1,8 @@
-import { closeSync, fstatSync, openSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync } from 'node:fs';
 import { waitsFor } from '../../src/deadline.ts';
 import { type LockMode, lock, tryLock } from '../../src/locks/flock.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
-import { catalogLockFile } from '../layout/sr-folder.ts';
+import { catalogFile, catalogLockFile } from '../layout/sr-folder.ts';
 
 /** How long a call waits for others on the catalog unless told, in milliseconds. */
 const defaultPatience = 20_000;
@@ -36,7 +36,9 @@ function openLockFile(folder: string): number {
     return openSync(catalogLockFile(folder), 'r');
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR') throw goneSr(folder);
+    if (code === 'ENOENT' || code === 'ENOTDIR') {
+      throw existsSync(catalogFile(folder)) ? lockFileMissing(folder) : goneSr(folder);
+    }
     throw new PluginError(
       'SRUnreachable',
       `The SR in ${folder} cannot be reached (${code}); see its filesystem.`,
@@ -45,6 +47,13 @@ function openLockFile(folder: string): number {
       },
     );
   }
+}
+
+function lockFileMissing(folder: string): PluginError {
+  return new PluginError(
+    'SRUnreachable',
+    `The lock file ${catalogLockFile(folder)} of the SR is missing; make an empty file of that name while no call is at work on the SR.`,
+  );
 }
 
 /** There is no SR in a folder that should have one. */

@@ -15,7 +15,8 @@ export type ImageLock = Disposable;
 export function lockImage(file: string): ImageLock | undefined {
   let fd: number;
   try {
-    fd = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW);
+    // O_NONBLOCK: a FIFO in an image's place must not stop us.
+    fd = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { [Symbol.dispose]: () => {} };
     throw error;

@@ -29,15 +29,16 @@ export function attachedFile(uuid: string): string {
   return `${attachedFolder()}/${uuid}.json`;
 }
 
-/** An SR by its handle, undefined where it is not attached on this host. */
+/** An SR by its handle, undefined where it is not attached on this host, or its record is damaged. */
 export function findAttached(sr: string): AttachedSr | undefined {
   // A handle is a caller's text: only a uuid may become part of a path.
   const uuid = sr.toLowerCase();
   if (!isUuid(uuid)) return undefined;
   try {
-    return JSON.parse(readFileSync(attachedFile(uuid), 'utf8')) as AttachedSr;
+    const record = JSON.parse(readFileSync(attachedFile(uuid), 'utf8')) as Partial<AttachedSr> | null;
+    return record?.uuid === uuid && typeof record.path === 'string' ? (record as AttachedSr) : undefined;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT' || error instanceof SyntaxError) return undefined;
     throw error;
   }
 }

@@ -12,8 +12,8 @@ import { recordAttached } from './record.ts';
 export const setDescription: Handler<'SR.set_description'> = async ({ sr, new_description: description }) => {
   const attached = getAttached(sr);
   checkText(description, "the SR's description", textLimits.description);
-  await changeCatalog(attached, ({ database }) => {
+  await changeCatalog(attached, ({ database, identity }) => {
     database.prepare('UPDATE sr SET description = ?').run(description);
-    recordAttached({ ...attached, description });
+    recordAttached({ ...attached, name: identity.name, description });
   });
 };

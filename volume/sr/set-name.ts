@@ -12,8 +12,8 @@ import { recordAttached } from './record.ts';
 export const setName: Handler<'SR.set_name'> = async ({ sr, new_name: name }) => {
   const attached = getAttached(sr);
   checkText(name, "the SR's name", textLimits.name);
-  await changeCatalog(attached, ({ database }) => {
+  await changeCatalog(attached, ({ database, identity }) => {
     database.prepare('UPDATE sr SET name = ?').run(name);
-    recordAttached({ ...attached, name });
+    recordAttached({ ...attached, description: identity.description, name });
   });
 };
