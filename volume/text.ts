@@ -18,5 +18,5 @@ export function checkText(text: string, what: string, limit: number): void {
 }
 
 function invalid(why: string): PluginError {
-  return new PluginError('InvalidText', `${why}.`);
+  return new PluginError('InvalidText', `${why[0]?.toUpperCase()}${why.slice(1)}.`);
 }

@@ -3,7 +3,7 @@ import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { imageOf, VolumeHost } from '../support/volume-host.ts';
-import { CallFailed, datapathCaller, volumeCaller } from '../support/xapi.ts';
+import { CallFailed, datapathCaller, entryFile, volumeCaller } from '../support/xapi.ts';
 
 /** Mounts an ext4 where the SR goes, which hangs between `hang` and `goOn`: writes to it do not return. */
 function mountHanging(host: VolumeHost): { hang: () => void; goOn: () => void } {
@@ -45,6 +45,13 @@ it('on storage that hangs, calls answer within their deadline, and all goes on w
   const volumes = volumeCaller(environment);
   const disks = datapathCaller('raw+file', environment);
   const disk = { uri, domain: '1' };
+  host.defer(() => {
+    storage.goOn();
+    // Also where the test fails half-way.
+    execFileSync(entryFile('datapath/raw+file', 'Datapath.detach'), ['test', uri, disk.domain], {
+      env: { ...process.env, ...host.environment },
+    });
+  });
   await disks('Datapath.activate', disk);
   const { implementations } = await disks('Datapath.attach', disk);
   const device = implementations[1]?.[1] as { path: string };

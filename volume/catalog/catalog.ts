@@ -4,7 +4,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { LockMode } from '../../src/locks/flock.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
 import { hasHotJournal, openCatalog } from './database.ts';
-import { toCatalogError } from './errors.ts';
+import { toStorageError } from './errors.ts';
 import { lockCatalog } from './lock.ts';
 
 /** Where an SR is. */
@@ -118,7 +118,7 @@ async function withLock<T>(
   try {
     return await body();
   } catch (error) {
-    throw toCatalogError(error, path);
+    throw toStorageError(error, 'a look into its catalog or images', path);
   } finally {
     closeSync(lock);
   }

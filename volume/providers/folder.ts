@@ -49,6 +49,7 @@ const explanations: Readonly<Record<string, string>> = {
  * @throws PluginError `InvalidPath`.
  */
 export function checkPlaceForSr(folder: string): void {
+  if (folder === '/') throw invalid(folder, 'is the root of the host; make a directory for the SR');
   for (let outer = dirname(folder); outer !== '/'; outer = dirname(outer)) {
     if (existsSync(catalogFile(outer))) throw invalid(folder, `lies inside the SR in ${outer}`);
   }

@@ -1,5 +1,6 @@
 import type { Handler } from '../../src/smapi/interface.ts';
 import { readCatalog } from '../catalog/catalog.ts';
+import { toStorageError } from '../catalog/errors.ts';
 import { findVolume, type VolumeRow } from '../catalog/volumes.ts';
 import { allocatedSize } from '../images/allocation.ts';
 import { imageFile } from '../layout/sr-folder.ts';
@@ -21,9 +22,17 @@ export const stat: Handler<'Volume.stat'> = async ({ sr, key }) => {
   return toVolume(attached, await withAllocation(attached, row));
 };
 
+function measure(sr: AttachedSr, row: VolumeRow): bigint | undefined {
+  try {
+    return allocatedSize(imageFile(sr.path, row.image));
+  } catch (error) {
+    throw toStorageError(error, 'a look at an image', sr.path);
+  }
+}
+
 async function withAllocation(sr: AttachedSr, row: VolumeRow): Promise<VolumeRow> {
   if (!imagesAreLocal(sr)) return row;
-  const physicalSize = allocatedSize(imageFile(sr.path, row.image));
+  const physicalSize = measure(sr, row);
   if (physicalSize === undefined || physicalSize === row.image.physicalSize) return row;
   const { recordAllocation } = await import('../images/record-allocation.ts');
   await recordAllocation(sr, row.image, physicalSize);
