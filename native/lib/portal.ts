@@ -17,7 +17,7 @@ export function formatPortal(portal: Portal): string {
 
 /** Whether the address says nothing without an interface: `fe80::/10` without a scope. */
 export function isScopeless(host: string): boolean {
-  return isIPv6(host) && /^fe[89ab][0-9a-f]:/i.test(host) && !host.includes('%');
+  return /^fe[89ab][0-9a-f]:/i.test(host) && !host.includes('%') && isIPv6(host);
 }
 
 export interface TargetAddress extends Portal {
