@@ -54,6 +54,12 @@ describe('a label', () => {
     expect(decodeLabel(area)).toEqual({ kind: 'damaged' });
   });
 
+  it('is damaged with a size that no answer can hold', () => {
+    const most = { ...label, totalSpace: 2n ** 63n - 1n };
+    expect(decodeLabel(written(blank, most))).toMatchObject({ label: most });
+    expect(decodeLabel(written(blank, { ...label, totalSpace: 2n ** 63n }))).toEqual({ kind: 'damaged' });
+  });
+
   it('can replace a damaged one', () => {
     const area = written(blank, label);
     area.fill(0x55, 2000, 2001);

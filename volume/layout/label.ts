@@ -202,7 +202,9 @@ function toLabel(payload: unknown): Label | undefined {
   };
   const bytes = (key: string): bigint | undefined => {
     const value = text(key);
-    return value !== undefined && /^[0-9]{1,19}$/.test(value) ? BigInt(value) : undefined;
+    if (value === undefined || !/^[0-9]{1,19}$/.test(value)) return undefined;
+    // One that the interface's int64 does not hold would fail the probe for all LUNs.
+    return BigInt.asIntN(64, BigInt(value)) < 0n ? undefined : BigInt(value);
   };
   const label = {
     uuid: text('uuid'),
