@@ -67,6 +67,25 @@ describe('an SR whose filesystem is full', () => {
     await host.call('SR.destroy', { sr });
   });
 
+  it('keeps a volume whose image cannot be removed, with all that belongs to it', async () => {
+    using host = new VolumeHost();
+    mountSmall(host);
+    const sr = await host.makeSr();
+    const { key } = await host.makeVolume();
+    await host.call('Volume.set', { sr, key, k: 'vdi-type', v: 'user' });
+    const before = await host.call('Volume.stat', { sr, key });
+    const images = join(host.path, 'images');
+    execFileSync('chattr', ['+i', images]);
+    try {
+      expect((await host.failure('Volume.destroy', { sr, key })).params[0]).toBe('SRNotWritable');
+    } finally {
+      execFileSync('chattr', ['-i', images]);
+    }
+    expect(await host.call('Volume.stat', { sr, key })).toEqual(before);
+    await host.call('Volume.destroy', { sr, key });
+    expect(host.images()).toEqual([]);
+  });
+
   it('cannot be made there', async () => {
     using host = new VolumeHost();
     mountSmall(host);

@@ -1,11 +1,13 @@
+import { existsSync } from 'node:fs';
+import type { DatabaseSync } from 'node:sqlite';
 import { faultPoint } from '../../src/fault-point.ts';
 import type { Handler } from '../../src/smapi/interface.ts';
 import { changeCatalog } from '../catalog/catalog.ts';
 import { inTransaction } from '../catalog/database.ts';
 import { toStorageError } from '../catalog/errors.ts';
-import { removeImage } from '../catalog/images.ts';
+import { addImage, removeImage } from '../catalog/images.ts';
 import { addIntent, removeIntent } from '../catalog/intents.ts';
-import { findVolume, removeVolume } from '../catalog/volumes.ts';
+import { addVolume, findVolume, removeVolume, setKey, type VolumeRow } from '../catalog/volumes.ts';
 import { volumesInUse } from '../images/in-use.ts';
 import { lockImage } from '../images/lock.ts';
 import { removeRawImage } from '../images/raw.ts';
@@ -36,7 +38,12 @@ export const destroy: Handler<'Volume.destroy'> = async ({ sr, key }) => {
         addIntent(database, row.image);
       });
       faultPoint('destroy.rows');
-      removeRawImage(file);
+      try {
+        removeRawImage(file);
+      } catch (error) {
+        if (existsSync(file)) restore(database, row);
+        throw error;
+      }
     } catch (error) {
       throw toStorageError(error, 'the removal of a volume', attached.path);
     }
@@ -44,3 +51,13 @@ export const destroy: Handler<'Volume.destroy'> = async ({ sr, key }) => {
     removeIntent(database, row.image);
   });
 };
+
+/** Undoes the removal of a volume whose image is still there: a failure means that nothing has happened. */
+function restore(database: DatabaseSync, row: VolumeRow): void {
+  inTransaction(database, () => {
+    addImage(database, row.image);
+    addVolume(database, row);
+    for (const [name, value] of Object.entries(row.keys)) setKey(database, row.key, name, value);
+    removeIntent(database, row.image);
+  });
+}
