@@ -25,6 +25,7 @@ import { join } from 'node:path';
 import { waitsFor } from '../src/deadline.ts';
 import { hostPaths } from '../src/host-paths.ts';
 import { lock } from '../src/locks/flock.ts';
+import { PluginError } from '../src/smapi/errors.ts';
 
 /** How long a call waits for another one that works on the same image, in milliseconds. */
 const busyTimeout = 30_000;
@@ -72,11 +73,12 @@ export async function withActivationState<T>(
   const file = join(folder, 'state.json');
   const state: ActivationState = {
     read: () => readRecord(file),
-    write: (record) => {
-      // A fixed name, for only the lock's holder writes: what one that died left is overwritten.
-      writeFileSync(`${file}.new`, JSON.stringify(record), { mode: 0o600 });
-      renameSync(`${file}.new`, file);
-    },
+    write: (record) =>
+      keeping(() => {
+        // A fixed name, for only the lock's holder writes: what one that died left is overwritten.
+        writeFileSync(`${file}.new`, JSON.stringify(record), { mode: 0o600 });
+        renameSync(`${file}.new`, file);
+      }),
     remove: () => rmSync(file, { force: true }),
   };
   try {
@@ -102,11 +104,26 @@ function recordsFolder(): string {
   return join(hostPaths.run, 'datapath');
 }
 
+/** Puts a failure of the folder of records into words. */
+function keeping<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw new PluginError(
+      'StateFailed',
+      `What this host knows of its disks cannot be kept below ${recordsFolder()} (${(error as NodeJS.ErrnoException).code ?? error}); make room there, or make it writable.`,
+      { cause: error },
+    );
+  }
+}
+
 async function lockFolder(folder: string, path: string): Promise<number> {
   for (;;) {
-    mkdirSync(hostPaths.run, { recursive: true, mode: 0o755 });
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const fd = openLockFile(join(folder, 'lock'));
+    const fd = keeping(() => {
+      mkdirSync(hostPaths.run, { recursive: true, mode: 0o755 });
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      return openLockFile(join(folder, 'lock'));
+    });
     if (fd === undefined) continue;
     try {
       await lock(fd, 'exclusive', busyTimeout, `the record of the image ${path}`);

@@ -3,6 +3,7 @@ import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { imageOf, VolumeHost } from '../support/volume-host.ts';
+import { type CallFailed, datapathCaller } from '../support/xapi.ts';
 
 const folderOf = (host: VolumeHost): string => join(host.environment.GFS2_SR_RUN_DIR, 'sr');
 const configurationOf = (host: VolumeHost) => ({ provider: 'path', path: host.path, sr_uuid: host.uuid });
@@ -31,6 +32,32 @@ describe("a host's record of an attached SR", () => {
     writeFileSync(abandoned, '{');
     await host.call('SR.detach', { sr });
     expect(readdirSync(folderOf(host))).toEqual([]);
+  });
+});
+
+describe("a host's full /run", () => {
+  it('is named, and what failed for it has changed nothing', async () => {
+    using host = new VolumeHost();
+    const run = host.environment.GFS2_SR_RUN_DIR;
+    const sr = await host.makeSr();
+    const volume = await host.makeVolume();
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k,nr_inodes=4', 'none', run]);
+    host.defer(() => execFileSync('umount', [run]));
+    await host.call('SR.attach', { configuration: configurationOf(host) });
+    writeFileSync(join(run, 'ballast'), '');
+    const failures = [
+      await host.failure('SR.set_name', { sr, new_name: 'new' }),
+      await datapathCaller('raw+file', host.environment)('Datapath.activate', {
+        uri: volume.uri[0] ?? '',
+        domain: '1',
+      }).catch((error: unknown) => error as CallFailed),
+    ];
+    for (const failure of failures) {
+      expect((failure as CallFailed).params[1]).toMatch(
+        new RegExp(`below ${run}/(sr|datapath) \\(ENOSPC\\)`),
+      );
+    }
+    expect((await host.call('SR.stat', { sr })).name).toBe('an SR');
   });
 });
 

@@ -12,15 +12,23 @@ export function recordAttached(sr: AttachedSr): void {
     mkdirSync(attachedFolder(), { recursive: true, mode: 0o700 });
     writeFileAtomically(attachedFile(sr.uuid), `${JSON.stringify(record)}\n`);
   } catch (error) {
-    throw new PluginError(
-      'RecordFailed',
-      `This host's record of the SR cannot be written below ${attachedFolder()} (${(error as NodeJS.ErrnoException).code ?? error}); make room there, or make it writable.`,
-      { cause: error },
-    );
+    throw recordFailed('written', error);
   }
 }
 
 /** Records that an SR is not attached any more. */
 export function forgetAttached(uuid: string): void {
-  removeFile(attachedFile(uuid));
+  try {
+    removeFile(attachedFile(uuid));
+  } catch (error) {
+    throw recordFailed('removed', error);
+  }
+}
+
+function recordFailed(what: string, cause: unknown): PluginError {
+  return new PluginError(
+    'RecordFailed',
+    `This host's record of the SR cannot be ${what} below ${attachedFolder()} (${(cause as NodeJS.ErrnoException).code ?? cause}); make room there, or make it writable.`,
+    { cause },
+  );
 }

@@ -1,5 +1,6 @@
 import type { Handler } from '../../src/smapi/interface.ts';
 import { changeCatalog } from '../catalog/catalog.ts';
+import { inTransaction } from '../catalog/database.ts';
 import { checkText, textLimits } from '../text.ts';
 import { getAttached } from './attached.ts';
 import { recordAttached } from './record.ts';
@@ -13,7 +14,9 @@ export const setDescription: Handler<'SR.set_description'> = async ({ sr, new_de
   const attached = getAttached(sr);
   checkText(description, "the SR's description", textLimits.description);
   await changeCatalog(attached, ({ database, identity }) => {
-    database.prepare('UPDATE sr SET description = ?').run(description);
-    recordAttached({ ...attached, name: identity.name, description });
+    inTransaction(database, () => {
+      database.prepare('UPDATE sr SET description = ?').run(description);
+      recordAttached({ ...attached, name: identity.name, description });
+    });
   });
 };

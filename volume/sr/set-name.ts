@@ -1,5 +1,6 @@
 import type { Handler } from '../../src/smapi/interface.ts';
 import { changeCatalog } from '../catalog/catalog.ts';
+import { inTransaction } from '../catalog/database.ts';
 import { checkText, textLimits } from '../text.ts';
 import { getAttached } from './attached.ts';
 import { recordAttached } from './record.ts';
@@ -13,7 +14,9 @@ export const setName: Handler<'SR.set_name'> = async ({ sr, new_name: name }) =>
   const attached = getAttached(sr);
   checkText(name, "the SR's name", textLimits.name);
   await changeCatalog(attached, ({ database, identity }) => {
-    database.prepare('UPDATE sr SET name = ?').run(name);
-    recordAttached({ ...attached, description: identity.description, name });
+    inTransaction(database, () => {
+      database.prepare('UPDATE sr SET name = ?').run(name);
+      recordAttached({ ...attached, description: identity.description, name });
+    });
   });
 };
