@@ -81,6 +81,20 @@ describe('the place of an SR', () => {
     expect(params[1]).toContain(`lies inside the SR in ${host.path}`);
   });
 
+  it('has a path that is not too long for its catalog', async () => {
+    using host = new VolumeHost();
+    const path = join(host.path, ...Array.from({ length: 3 }, () => 'd'.repeat(200)));
+    mkdirSync(path, { recursive: true });
+    const { params } = await host.failure('SR.create', {
+      uuid: host.uuid,
+      configuration: { provider: 'path', path },
+      name: '',
+      description: '',
+    });
+    expect(params[1]).toContain('choose a shorter one');
+    expect(readdirSync(path)).toEqual([]);
+  });
+
   it('must be writable', async () => {
     using host = new VolumeHost();
     mountTmpfs(host, host.path);

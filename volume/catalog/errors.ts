@@ -53,10 +53,8 @@ export function toStorageError(error: unknown, what: string, folder: string): Er
     default:
       return new PluginError(
         'StorageFailed',
-        `The storage of ${folder} failed on ${what}: ${error.message}.`,
-        {
-          cause: error,
-        },
+        `The storage of ${folder} failed on ${what}: ${error.message}; see that the SR's files are all there, and look into the kernel's log.`,
+        { cause: error },
       );
   }
 }

@@ -42,6 +42,9 @@ const explanations: Readonly<Record<string, string>> = {
   EACCES: 'may not be entered',
 };
 
+/** Bytes of the path of an SR's directory: SQLite opens no file of a path longer than 512. */
+const maxPath = 460;
+
 /**
  * Checks that an SR may be made in a directory.
  *
@@ -50,6 +53,9 @@ const explanations: Readonly<Record<string, string>> = {
  */
 export function checkPlaceForSr(folder: string): void {
   if (folder === '/') throw invalid(folder, 'is the root of the host; make a directory for the SR');
+  if (Buffer.byteLength(folder) > maxPath) {
+    throw invalid(folder, `is longer than ${maxPath} bytes; choose a shorter one`);
+  }
   for (let outer = dirname(folder); outer !== '/'; outer = dirname(outer)) {
     if (existsSync(catalogFile(outer))) throw invalid(folder, `lies inside the SR in ${outer}`);
   }
