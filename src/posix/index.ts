@@ -17,6 +17,8 @@ interface Posix {
   setDeadline(milliseconds: number, fd: number, answer: string, line: string, launcher: number): void;
   /** From its return on, no deadline ends this process. */
   endDeadline(): void;
+  /** _exit(2): at once, without a word to anything that is under way in this process. */
+  exit(code: number): never;
   /** renameat2(2) with RENAME_EXCHANGE: each name gets what the other had; answers 0 or the errno. */
   exchange(path: string, other: string): number;
 }

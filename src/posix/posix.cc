@@ -10,6 +10,7 @@
 //     ended by then, writes the answer to fd and the line to syslog, tells the
 //     launcher (a parent process, or 0), and ends this process
 //   endDeadline(): from its return on, no deadline ends this process
+//   exit(code): ends this process at once; Node's own waits for its threads
 #include <errno.h>
 #include <fcntl.h>
 #include <node_api.h>
@@ -236,6 +237,16 @@ napi_value EndDeadline(napi_env, napi_callback_info) {
   return nullptr;
 }
 
+napi_value Exit(napi_env env, napi_callback_info info) {
+  napi_value argv[1];
+  int32_t code = 0;
+  if (!Arguments(env, info, argv) || napi_get_value_int32(env, argv[0], &code) != napi_ok) {
+    napi_throw_type_error(env, nullptr, "exit(code) takes an integer");
+    return nullptr;
+  }
+  _exit(code);
+}
+
 bool Export(napi_env env, napi_value exports, const char* name, napi_callback callback) {
   napi_value function;
   return napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, nullptr, &function) == napi_ok &&
@@ -249,7 +260,7 @@ NAPI_MODULE_INIT() {
                  Export(env, exports, "getXattr", GetXattr) && Export(env, exports, "setXattr", SetXattr) &&
                  Export(env, exports, "exchange", Exchange) &&
                  Export(env, exports, "setDeadline", SetDeadline) &&
-                 Export(env, exports, "endDeadline", EndDeadline)
+                 Export(env, exports, "endDeadline", EndDeadline) && Export(env, exports, "exit", Exit)
              ? exports
              : nullptr;
 }

@@ -1,4 +1,8 @@
 /** SR.probe by whole calls, against arrays that answer as tgtd never does. */
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type FakeAnswer, type FakeLun, naa, startFakeArray, t10 } from './fake-array.ts';
 import { ProbeHost } from './probe-host.ts';
@@ -219,6 +223,29 @@ describe('a target that does not tell its LUNs', () => {
     expect(code).toBe('SR_BACKEND_FAILURE_141');
     expect(params[1]).toMatch(new RegExp(`Cannot run REPORT LUNS on ${iqn} at portal .*: the target closed`));
   });
+});
+
+describe('a name server that never answers', () => {
+  it('keeps no probe from ending', async () => {
+    using host = new ProbeHost();
+    const server = createSocket('udp4').bind(53, '127.0.0.53');
+    await once(server, 'listening');
+    const settings = join(host.folder, 'resolv.conf');
+    // The C library alone would ask for two minutes.
+    writeFileSync(settings, 'nameserver 127.0.0.53\noptions timeout:30 attempts:4\n');
+    const mounted = `mount --bind ${settings} /etc/resolv.conf && exec "$@"`;
+    const { code, params } = await host.failure({ ips: 'array.example' }, [
+      'unshare',
+      '-m',
+      'sh',
+      '-c',
+      mounted,
+      'sh',
+    ]);
+    server.close();
+    expect(code).toBe('SR_BACKEND_FAILURE_140');
+    expect(params[1]).toMatch(/portal array\.example:3260: no name server answered in time; check the name/);
+  }, 20_000);
 });
 
 describe('something that is no iSCSI target', () => {

@@ -45,7 +45,7 @@ export function toProbeError(failures: readonly unknown[], initiatorName: string
   }
   const all = sentences([main, ...iscsi.filter((error) => error !== main)]);
   const options = { cause: main };
-  switch (main.kind) {
+  switch (main.step === 'resolve' && main.kind === 'timeout' ? 'hostname' : main.kind) {
     case 'authentication':
       return new NumberedError(
         68,
@@ -57,7 +57,7 @@ export function toProbeError(failures: readonly unknown[], initiatorName: string
       return new NumberedError(
         140,
         'HostNotFound',
-        `${all}; check the name in ips, or give an address.`,
+        `${all}; check the name in ips and the name servers of this host, or give an address.`,
         options,
       );
     case 'refused':
