@@ -4,14 +4,18 @@
 export const deviceConfigHelp = {
   /** `iscsi` or `path`; `iscsi` where it is absent. */
   provider: 'Where the SR is: iscsi (default), or path for a directory of this host.',
-  /** Portals, see parsePortals. `target` is another name for it. */
-  ips: 'iSCSI portals, comma separated: addresses or names, each with :port if it is not the one of port; IPv6 with a port in brackets. Also accepted as target.',
+  /** Portals, see parsePortals. */
+  ips: 'iSCSI portals, comma separated: addresses or names, each with :port if it is not the one of port; IPv6 with a port in brackets.',
   /** The port of portals that name none. */
   port: 'TCP port of the portals that name none (default 3260).',
-  /** Names of targets, comma separated. `targetIQN` is another name for it. */
-  iqns: 'Names of the iSCSI targets that have the LUN, comma separated. Also accepted as targetIQN.',
-  /** The LUN. `SCSIid` is another name for it. */
-  ScsiId: 'SCSI id of the LUN, as udev shows it. Also accepted as SCSIid.',
+  /** Names of targets, comma separated. */
+  iqns: 'Names of the iSCSI targets that have the LUN, comma separated.',
+  /** The LUN. */
+  ScsiId: 'SCSI id of the LUN, as udev shows it.',
+  /** The names that sm's iSCSI drivers and XenCenter have for three of them. */
+  target: 'The same as ips, for clients of other iSCSI drivers.',
+  targetIQN: 'The same as iqns, for clients of other iSCSI drivers.',
+  SCSIid: 'The same as ScsiId, for clients of other iSCSI drivers.',
   /** CHAP: empty is none. */
   chapuser: 'CHAP user with which this host logs in; empty for none.',
   chappassword: 'CHAP secret with which this host logs in; targets usually want 12 to 16 characters.',

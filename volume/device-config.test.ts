@@ -127,6 +127,9 @@ describe('an extended device-config', () => {
   });
 });
 
-it('is described key by key', () => {
+it('is described key by key, under every name', () => {
+  expect(Object.keys(deviceConfigHelp)).toEqual(
+    expect.arrayContaining(['ips', 'target', 'iqns', 'targetIQN', 'ScsiId', 'SCSIid', 'port', 'path']),
+  );
   for (const [key, help] of Object.entries(deviceConfigHelp)) expect(help.length, key).toBeGreaterThan(20);
 });

@@ -136,7 +136,8 @@ function gfs2Mounts(): readonly string[] {
     .split('\n')
     .map((line) => line.split(' '))
     .filter(([, , type]) => type === 'gfs2')
-    .map(([device, , , options]) => `${device} (${options})`);
+    // Without the device, whose name is often its serial number.
+    .map(([, , , options]) => `mounted with ${options}`);
   const tables = list('/sys/fs/gfs2').map((table) => {
     const withdrawn = readOptional(`/sys/fs/gfs2/${table}/withdraw`)?.trim() === '1';
     return `lock table ${table}: ${withdrawn ? 'WITHDRAWN, this host must reboot' : 'in order'}`;
