@@ -261,8 +261,16 @@ export class Session implements AsyncDisposable {
     return parseReservation(await this.#ask(lun, cdb.persistentReserveIn(1, 24), 24));
   }
 
+  /** Refuses what would not fit into the command, and so would reach other blocks than those that were meant. */
+  #checkBlocks(lun: number, lba: bigint, blocks: number): void {
+    const counted = Number.isInteger(blocks) && blocks >= 0 && blocks <= 0xffffffff;
+    if (counted && lba >= 0n && lba + BigInt(blocks) <= 2n ** 64n) return;
+    throw this.#error('invalid-argument', `there are no ${blocks} blocks from block ${lba} on`, { lun });
+  }
+
   /** READ(16) of whole blocks. Rejects with `protocol` when the unit sends less without an error. */
   async read(lun: number, lba: bigint, blocks: number, blockSize: number): Promise<Uint8Array> {
+    this.#checkBlocks(lun, lba, blocks);
     const size = blocks * blockSize;
     const data = await this.#ask(lun, cdb.read16(lba, blocks), size);
     if (data.length !== size) {
@@ -276,6 +284,7 @@ export class Session implements AsyncDisposable {
     if (data.length === 0 || data.length % blockSize !== 0) {
       throw this.#error('invalid-argument', `${data.length} bytes are no whole blocks of ${blockSize}`);
     }
+    this.#checkBlocks(lun, lba, data.length / blockSize);
     const block = cdb.write16(lba, data.length / blockSize);
     for (let attentions = 0; ; attentions++) {
       try {

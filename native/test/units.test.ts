@@ -212,4 +212,10 @@ test('what cannot be sent is refused before it is', async () => {
   await expect(session.command(20, new Uint8Array(17))).rejects.toMatchObject(invalid);
   await expect(session.write(20, 0n, new Uint8Array(100), 512)).rejects.toMatchObject(invalid);
   await expect(session.read(20, 0n, 1 << 20, 512)).rejects.toMatchObject(invalid);
+  await expect(session.read(20, 0n, 1.5, 512)).rejects.toMatchObject(invalid);
+  // Cut to the 64 bits that the command has for it, each would be a block that is there.
+  for (const lba of [2n ** 64n, 2n ** 64n - 1n, -(2n ** 64n)]) {
+    await expect(session.read(20, lba, 2, 512)).rejects.toMatchObject(invalid);
+    await expect(session.write(20, lba, new Uint8Array(1024), 512)).rejects.toMatchObject(invalid);
+  }
 });
