@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, relative } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import {
   CallFailed,
@@ -75,11 +75,12 @@ describe.each([
 describe('an entry', () => {
   it('runs by a relative path, from its own folder, and through a link from anywhere', async () => {
     const folder = dirname(query);
-    mkdirSync(join(scratch, 'org.xen.xapi.storage.gfs2'));
-    const sameFolderName = join(scratch, 'org.xen.xapi.storage.gfs2', 'Plugin.Query');
+    mkdirSync(join(scratch, 'other', basename(folder)), { recursive: true });
+    const sameFolderName = join(scratch, 'other', basename(folder), 'Plugin.Query');
     symlinkSync(query, sameFolderName);
     for (const command of [
       `cd "$1" && ./Plugin.Query --json`,
+      `cd "$1" && sh Plugin.Query --json`,
       `cd "$1/.." && "./\${1##*/}/Plugin.Query" --json`,
       `cd / && ".$1/Plugin.Query" --json`,
       `PATH="$1:$PATH" && Plugin.Query --json`,
@@ -87,9 +88,19 @@ describe('an entry', () => {
       const ended = await runProcess('bash', ['-c', command, 'bash', folder], request);
       expect(readAnswer('Plugin.query', ended).plugin, command).toBe('gfs2');
     }
-    expect(readAnswer('Plugin.query', await runProcess(sameFolderName, ['--json'], request)).plugin).toBe(
-      'gfs2',
-    );
+    symlinkSync(query, join(scratch, 'Plugin.Query'));
+    symlinkSync(folder, join(scratch, "it's a link"));
+    symlinkSync(folder, join(scratch, basename(folder)));
+    for (const link of [
+      sameFolderName,
+      join(scratch, 'Plugin.Query'),
+      join(scratch, "it's a link", 'Plugin.Query'),
+      join(scratch, basename(folder), 'Plugin.Query'),
+    ]) {
+      const ended = await runProcess(link, ['--json'], request);
+      expect(ended.stderr, link).toBe('');
+      expect(readAnswer('Plugin.query', ended).plugin, link).toBe('gfs2');
+    }
   });
 
   it('runs in any folder, also one that is gone or holds the files of another program', async () => {
