@@ -12,6 +12,9 @@ import {
 import { dirname } from 'node:path';
 import { syncDirectory } from '../../src/atomic-file.ts';
 
+/** How long the storage may take to free an image's blocks, in milliseconds; big ones take their time. */
+export const freeingLimit = 120_000;
+
 /** Makes an empty image of `bytes`, durably; leaves nothing when it fails. */
 export function createRawImage(file: string, bytes: bigint): void {
   const fd = openSync(file, 'wx', 0o600);

@@ -13,6 +13,7 @@ import { listVolumes, type VolumeRow } from '../catalog/volumes.ts';
 import { parseDeviceConfig } from '../device-config.ts';
 import { volumesInUse } from '../images/in-use.ts';
 import { lockImage } from '../images/lock.ts';
+import { freeingLimit } from '../images/raw.ts';
 import { foreignNames, makeSr } from '../layout/make.ts';
 import { removeIfEmpty, removeSrFiles } from '../layout/remove.ts';
 import { catalogFile, imageFile, imagesFolder, locksFolder } from '../layout/sr-folder.ts';
@@ -125,7 +126,7 @@ function isFree(file: string): boolean {
 
 /** Removes an image, and frees its blocks; false where its disk runs. */
 function removeImage(sr: AttachedSr, file: string): boolean {
-  waitsFor(`the storage of the SR in ${sr.path} to remove the image ${file}`);
+  waitsFor(`the storage of the SR in ${sr.path} to free the image ${file}`, freeingLimit);
   using lock = lockImage(file);
   if (lock === undefined) return false;
   rmSync(file, { force: true });

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
+import { waitsFor } from '../../src/deadline.ts';
 import { faultPoint } from '../../src/fault-point.ts';
 import type { Handler } from '../../src/smapi/interface.ts';
 import { changeCatalog } from '../catalog/catalog.ts';
@@ -10,7 +11,7 @@ import { addIntent, removeIntent } from '../catalog/intents.ts';
 import { addVolume, findVolume, removeVolume, setKey, type VolumeRow } from '../catalog/volumes.ts';
 import { volumesInUse } from '../images/in-use.ts';
 import { lockImage } from '../images/lock.ts';
-import { removeRawImage } from '../images/raw.ts';
+import { freeingLimit, removeRawImage } from '../images/raw.ts';
 import { imageFile } from '../layout/sr-folder.ts';
 import { getAttached } from '../sr/attached.ts';
 
@@ -38,6 +39,7 @@ export const destroy: Handler<'Volume.destroy'> = async ({ sr, key }) => {
         addIntent(database, row.image);
       });
       faultPoint('destroy.rows');
+      waitsFor(`the storage of the SR in ${attached.path} to free the image ${file}`, freeingLimit);
       try {
         removeRawImage(file);
       } catch (error) {
