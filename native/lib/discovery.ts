@@ -5,11 +5,13 @@ import { formatPortal, isScopeless, type Portal, parseTargetAddress, type Target
 import { CLOSE_TIMEOUT } from './session.ts';
 import { textPairs } from './text.ts';
 
+/** A portal at which a target can be reached (TargetAddress, RFC 7143 section 13.8). */
 export interface DiscoveredPortal extends TargetAddress {
   /** A link-local address without its interface: nothing can be reached there as it stands. */
   readonly linkLocal: boolean;
 }
 
+/** A target that a portal offers to this initiator (TargetName, RFC 7143 section 13.4). */
 export interface DiscoveredTarget {
   /** As the target spells it. */
   readonly name: string;

@@ -2,6 +2,7 @@ import { getSystemErrorMap } from 'node:util';
 import { formatPortal, type Portal } from './portal.ts';
 import { describeSense, type Sense, statusName } from './scsi/sense.ts';
 
+/** What went wrong, as far as it tells what to do about it. */
 export type IscsiErrorKind =
   /** The name of the portal does not resolve. */
   | 'hostname'
@@ -28,8 +29,10 @@ export type IscsiErrorKind =
   /** Nothing was sent: the call itself cannot be carried out. */
   | 'invalid-argument';
 
+/** What was being done. */
 export type IscsiStep = 'resolve' | 'connect' | 'login' | 'discovery' | 'command' | 'logout';
 
+/** What an {@link IscsiError} is about. */
 export interface IscsiErrorContext {
   readonly step: IscsiStep;
   readonly portal?: Portal | undefined;

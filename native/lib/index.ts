@@ -1,5 +1,11 @@
 export { type DiscoveredPortal, type DiscoveredTarget, discoverTargets } from './discovery.ts';
-export { IscsiError, type IscsiErrorKind, type IscsiStep, ScsiError } from './errors.ts';
+export {
+  IscsiError,
+  type IscsiErrorContext,
+  type IscsiErrorKind,
+  type IscsiStep,
+  ScsiError,
+} from './errors.ts';
 export type { Chap, ConnectionOptions } from './options.ts';
 export { formatPortal, ISCSI_PORT, type Portal } from './portal.ts';
 export type { Capacity } from './scsi/capacity.ts';

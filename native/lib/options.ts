@@ -8,6 +8,7 @@ export interface Chap {
   readonly secret: string;
 }
 
+/** Where to log in, as whom, and for how long to wait. */
 export interface ConnectionOptions {
   readonly portal: Portal;
   /** The name that we log in as; arrays grant access by it. At most 223 bytes (RFC 7143 section 4.2.7.1). */

@@ -27,6 +27,7 @@ const MAX_ATTENTIONS = 8;
 const MAX_BUSY = 4;
 const BUSY_PAUSE = 100;
 
+/** The data of one command, in one direction. */
 export interface Transfer {
   /** How many bytes the command may return (its allocation or transfer length). */
   readonly dataIn?: number;

@@ -1,4 +1,4 @@
-/** Persistent reservations as PERSISTENT RESERVE IN shows them (SPC-4 section 6.15). */
+/** Keys that hosts registered for persistent reservations: READ KEYS (SPC-4 section 6.15.2). */
 export interface RegisteredKeys {
   /** Counts every change of registrations, modulo 2^32. */
   readonly generation: number;
@@ -6,6 +6,7 @@ export interface RegisteredKeys {
   readonly keys: readonly string[];
 }
 
+/** A persistent reservation that is held: READ RESERVATION (SPC-4 section 6.15.3). */
 export interface Reservation {
   /** 16 hex digits; all zero for the all-registrants types. */
   readonly key: string;
