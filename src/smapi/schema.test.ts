@@ -46,6 +46,12 @@ describe('what the wire accepts and refuses', () => {
     expect(() => decode(schema, text)).toThrow(DecodeError);
   });
 
+  it('says that an integer is too big', () => {
+    expect(() => decode(int64, '9223372036854775808')).toThrow(
+      'value must be an integer of 64 bits, from -2^63 to 2^63 - 1, but is one beyond them',
+    );
+  });
+
   it('never repeats a value in its message, for it may be a secret', () => {
     expect(() => dictionary.decode({ chappassword: ['S3cret'] }, 'configuration')).toThrow(
       /^configuration\.chappassword must be a string, but is a list of 1$/,

@@ -42,7 +42,7 @@ function describe(json: Json): string {
   if (Array.isArray(json)) return `a list of ${json.length}`;
   switch (typeof json) {
     case 'bigint':
-      return 'an integer';
+      return json < int64Min || json > int64Max ? 'one beyond them' : 'an integer';
     case 'number':
       return 'a number with a fraction or an exponent';
     case 'boolean':
@@ -66,7 +66,7 @@ function decodeInteger(json: Json, where: string): bigint {
   const value = typeof json === 'string' && /^-?[0-9]{1,20}$/.test(json) ? BigInt(json) : json;
   if (typeof value !== 'bigint') throw new DecodeError(where, 'integer', json);
   if (value < int64Min || value > int64Max) {
-    throw new DecodeError(where, 'integer of 64 bits (-2^63 to 2^63 - 1)', json);
+    throw new DecodeError(where, 'integer of 64 bits, from -2^63 to 2^63 - 1', json);
   }
   return value;
 }
