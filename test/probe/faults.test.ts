@@ -54,6 +54,27 @@ describe('portals that an array tells of', () => {
   });
 });
 
+describe('a portal that is dead', () => {
+  it('is not asked again for every target that it should have', async () => {
+    const { FakeTarget } = await import('../../native/test/fake-target.ts');
+    await using silent = await FakeTarget.start(() => {});
+    const rows = await probeLuns(
+      { [raw(1)]: { identification: first, serial: 'A1' } },
+      (portal) =>
+        Array.from(
+          { length: 80 },
+          (_, n) =>
+            `TargetName=${iqn}-${n}\nTargetAddress=127.0.0.1:${silent.port},1\nTargetAddress=${portal},1`,
+        ).join('\n'),
+      '*',
+    );
+    expect(rows).toMatchObject([{ complete: true }]);
+    expect(rows[0]?.extra_info.targets?.split(', ')).toHaveLength(80);
+    expect(silent.connections).toBeGreaterThan(0);
+    expect(silent.connections).toBeLessThan(80);
+  });
+});
+
 describe('LUN numbers', () => {
   it('are read in every addressing method; others are passed over with a note (A-07)', async () => {
     const vectors = {

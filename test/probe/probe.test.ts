@@ -398,6 +398,12 @@ describe('failures', () => {
     expect(params[1]).toMatch(/127\.0\.0\.1:1: .*; cannot connect to portal 127\.0\.0\.1:2: /);
   });
 
+  it('name the first of many dead portals', async () => {
+    const ips = Array.from({ length: 20 }, (_, index) => `127.0.0.1:${index + 1}`).join(',');
+    const { params } = await host.failure({ ips });
+    expect(params[1]).toMatch(/127\.0\.0\.1:1: .*; 14 more; check the address/);
+  });
+
   it('say what is not there: target, LUN, disks', async () => {
     const target = await host.failure({ ips: portal, iqns: 'iqn.2026-11.org.example:none' });
     expect(target.params).toEqual([

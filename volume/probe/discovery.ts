@@ -54,7 +54,7 @@ export async function discover(
   config: IscsiConfig,
   initiatorName: string,
   signal: AbortSignal,
-  onAnswer: (asked: Portal, targets: readonly DiscoveredTarget[] | undefined) => void = () => undefined,
+  onAnswer: (asked: Portal, answer: readonly DiscoveredTarget[] | Error) => void = () => undefined,
 ): Promise<Discovery> {
   const start = performance.now();
   const late = new AbortController();
@@ -76,8 +76,9 @@ export async function discover(
         onAnswer(asked, targets);
       } catch (error) {
         const seconds = Math.round((performance.now() - start) / 1000);
-        failures.push({ asked, error: late.signal.aborted ? withoutAnswer(asked, error, seconds) : error });
-        onAnswer(asked, undefined);
+        const failure = late.signal.aborted ? withoutAnswer(asked, error, seconds) : error;
+        failures.push({ asked, error: failure });
+        onAnswer(asked, failure instanceof Error ? failure : new Error(String(failure)));
       }
     }),
   );

@@ -106,9 +106,17 @@ export function toProbeError(failures: readonly unknown[], initiatorName: string
   }
 }
 
-function sentences(failures: readonly unknown[]): string {
+/** What went wrong, in one part of a sentence that a person can still read. */
+export function sentences(failures: readonly unknown[]): string {
   const distinct = [...new Set(failures.map(sentenceOf))];
-  return distinct
-    .map((text, index) => (index === 0 ? text : text.charAt(0).toLowerCase() + text.slice(1)))
-    .join('; ');
+  return enumerate(
+    distinct.map((text, index) => (index === 0 ? text : text.charAt(0).toLowerCase() + text.slice(1))),
+    '; ',
+  );
+}
+
+/** Joins the first of many things; for the others it says how many there are. */
+export function enumerate(things: readonly string[], separator = ' and '): string {
+  const shown = things.slice(0, 6).join(separator);
+  return things.length > 6 ? `${shown}${separator}${things.length - 6} more` : shown;
 }

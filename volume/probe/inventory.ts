@@ -55,7 +55,6 @@ export async function takeInventory(
 ): Promise<Inventory> {
   const wanted = new Set(config.iqns.map((name) => name.toLowerCase()));
   const takesAll = wanted.size === 0 || wanted.has('*');
-  const configured = new Set(config.portals.map(formatPortal));
   const wants = (identity: ScsiIdentity | undefined): boolean =>
     config.scsiId === undefined || identity?.id === config.scsiId;
 
@@ -63,6 +62,13 @@ export async function takeInventory(
   const failures: unknown[] = [];
   const warnings: string[] = [];
   const listed = new Map<string, string>();
+  /** Portals at which nobody answers: it would be the same for each target. */
+  const dead = new Set<string>();
+  const alive = new Set<string>();
+  /** Configured portals, until they have answered or failed. */
+  const asked = new Map(
+    config.portals.map((portal) => [formatPortal(portal), Promise.withResolvers<void>()]),
+  );
 
   const listLuns = async (session: Session, target: string, portal: Portal): Promise<void> => {
     const entries = await session.reportLuns();
@@ -86,6 +92,8 @@ export async function takeInventory(
   };
 
   const follow = walkOnce(async (target, portal) => {
+    const where = formatPortal(portal);
+    if (dead.has(where)) return false;
     let session: Session;
     try {
       session = await login({
@@ -93,13 +101,16 @@ export async function takeInventory(
         target,
         initiatorName,
         ...credentials(config),
-        timeout: configured.has(formatPortal(portal)) ? timeout : advertisedTimeout,
+        timeout: asked.has(where) ? timeout : advertisedTimeout,
         signal,
       });
     } catch (error) {
       failures.push(error);
+      // Where others could log in, or discover, it is this target that does not answer.
+      if (!answered(error) && !alive.has(where)) dead.add(where);
       return false;
     }
+    alive.add(where);
     try {
       await listLuns(session, target, portal);
     } catch (error) {
@@ -111,33 +122,40 @@ export async function takeInventory(
   });
 
   /** Follows the paths to the targets that one portal told of. */
-  const onAnswer = async (asked: Portal, targets: readonly DiscoveredTarget[]): Promise<void> => {
+  const followAll = async (from: Portal, targets: readonly DiscoveredTarget[]): Promise<void> => {
     const chosen = targets.filter(({ name }) => takesAll || wanted.has(name.toLowerCase()));
     await Promise.all(
       chosen.map(async ({ name, portals }) => {
         const usable = portals.filter((portal) => !isUnscopedLinkLocal(portal));
-        const reached = await Promise.all(usable.map((portal) => follow(name, portal)));
+        const reached = await Promise.all(
+          usable.map(async (portal) => {
+            await asked.get(formatPortal(portal))?.promise;
+            return follow(name, portal);
+          }),
+        );
         // An address behind a relay or a network translation is not what the target knows of itself.
-        if (!reached.includes(true)) await follow(name, asked);
+        if (!reached.includes(true)) await follow(name, from);
       }),
     );
   };
 
   const started: Promise<void>[] = [];
-  const discovery = await discover(config, initiatorName, signal, (asked, targets) => {
-    if (targets !== undefined) started.push(onAnswer(asked, targets));
+  const discovery = await discover(config, initiatorName, signal, (from, answer) => {
+    (answer instanceof Error && !answered(answer) ? dead : alive).add(formatPortal(from));
+    asked.get(formatPortal(from))?.resolve();
+    if (!(answer instanceof Error)) started.push(followAll(from, answer));
   });
   await Promise.all(started);
 
   // Some targets do not tell of themselves, and some portals let nobody discover.
   const named = config.iqns.filter((name) => name !== '*');
-  const deaf = discovery.failures.filter(({ error }) => refusesDiscovery(error)).map(({ asked }) => asked);
+  const deaf = discovery.failures.filter(({ error }) => answered(error)).map((failure) => failure.asked);
   const told = new Set(
     discovery.answers.flatMap(({ targets }) => targets.map(({ name }) => name.toLowerCase())),
   );
   const untold = named.filter((name) => !told.has(name.toLowerCase()));
   await Promise.all([
-    ...untold.flatMap((name) => discovery.answers.map(({ asked }) => follow(name, asked))),
+    ...untold.flatMap((name) => discovery.answers.map((answer) => follow(name, answer.asked))),
     ...named.flatMap((name) => deaf.map((portal) => follow(name, portal))),
   ]);
 
@@ -203,8 +221,8 @@ function passedOver({ portal, silences }: Path, entry: LunDescription['entry']):
   };
 }
 
-/** Whether the portal answered, and only did not let us discover. */
-function refusesDiscovery(error: unknown): boolean {
+/** Whether the portal answered, and only did not let us do what we wanted. */
+function answered(error: unknown): boolean {
   return (
     error instanceof IscsiError &&
     (error.step === 'login' || error.step === 'discovery') &&

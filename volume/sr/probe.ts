@@ -4,7 +4,7 @@ import { type IscsiConfig, parseDeviceConfig } from '../device-config.ts';
 import { readInitiatorName } from '../iscsi/initiator-name.ts';
 import { formatPortal } from '../iscsi/portal.ts';
 import { discover, mergeTargets } from '../probe/discovery.ts';
-import { sentenceOf, toProbeError } from '../probe/failures.ts';
+import { enumerate, sentenceOf, sentences, toProbeError } from '../probe/failures.ts';
 import { type Inventory, takeInventory } from '../probe/inventory.ts';
 import { targetRow, unitRows } from '../probe/results.ts';
 import { groupUnits, type Unit } from '../probe/units.ts';
@@ -85,16 +85,16 @@ async function probeLuns(
 function noTargets({ portals }: IscsiConfig, initiatorName: string): Error {
   return new PluginError(
     'NoTargets',
-    `${portals.map(formatPortal).join(' and ')} offers no target to ${initiatorName}; let this host in on the array.`,
+    `${enumerate(portals.map(formatPortal))} offers no target to ${initiatorName}; let this host in on the array.`,
   );
 }
 
 function noLuns({ targets, failures }: Inventory, initiatorName: string): Error {
-  const also = failures.length === 0 ? '' : ` (${failures.map(sentenceOf).join('; ')})`;
+  const also = failures.length === 0 ? '' : ` (${sentences(failures)})`;
   return new NumberedError(
     107,
     'NoLuns',
-    `${targets.join(' and ')} shows no disk to ${initiatorName}; map a LUN to this host on the array${also}.`,
+    `${enumerate(targets)} shows no disk to ${initiatorName}; map a LUN to this host on the array${also}.`,
   );
 }
 
@@ -107,6 +107,6 @@ function noSuchLun({ scsiId }: IscsiConfig, { targets, failures }: Inventory, un
   return new NumberedError(
     107,
     'NoSuchLun',
-    `No LUN of ${targets.join(' and ')} has SCSI id ${scsiId}; they have ${shown === '' ? 'none' : shown}${also}.`,
+    `No LUN of ${enumerate(targets)} has SCSI id ${scsiId}; they have ${shown === '' ? 'none' : shown}${also}.`,
   );
 }
