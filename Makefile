@@ -3,6 +3,9 @@
 # make asan     the initiator's tests under AddressSanitizer, with a leak check
 # make bench    the benchmarks; figures go to bench/figures
 # make install  the plugins, below DESTDIR
+# make lab-up   bring up the lab: an iSCSI target and LAB_HOSTS=3 hosts, as virtual machines
+# make lab-ssh  a shell on HOST=host1 of the lab, or COMMAND=...
+# make lab-down take the lab down, to nothing
 # make lab-box  build the Debian box for the lab, unless it is in the cache
 
 SHELL := /bin/bash
@@ -28,7 +31,7 @@ GYP := $(NODE) node_modules/node-gyp/bin/node-gyp.js --nodedir=$(CURDIR)/node_mo
 SOURCES = $(shell find src volume datapath native/lib -name '*.ts' -not -name '*.test.ts')
 NATIVE_SOURCES = $(shell find native src datapath -name '*.cc' -o -name '*.h' -o -name '*.gyp')
 
-.PHONY: help demo test lint asan bench install clean packages root lab-box lab-packages
+.PHONY: help demo test lint asan bench install clean packages root lab-box lab-check lab-down lab-packages lab-ssh lab-up
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -54,6 +57,19 @@ install: build/bundles/.built
 
 lab-box: node_modules/.installed lab-packages
 	$(AS_ROOT) $(NODE) vagrant/box/main.ts
+
+lab-up: node_modules/.installed lab-packages
+	@$(AS_ROOT) $(NODE) vagrant/lab/up.ts
+
+lab-ssh:
+	@$(AS_ROOT) $(NODE) vagrant/lab/ssh.ts "$(HOST)" $(COMMAND)
+
+lab-down:
+	@$(AS_ROOT) $(NODE) vagrant/lab/down.ts
+
+# Every operation of vagrant-driver, on a lab that is up.
+lab-check:
+	@$(AS_ROOT) $(NODE) vagrant/lab/check.ts
 
 clean:
 	rm -rf build

@@ -32,14 +32,14 @@ for unit in \
   rtslib-fb-targetctl sbd xen xendomains qemu-guest-agent nftables ssh.socket; do
   chroot "$root" systemctl disable -q "$unit" 2>/dev/null || true
 done
-# What only costs time at each start. logind stays (power-off by ACPI), ifup@ too (Vagrant's host name step).
+# What only costs time at each start. logind stays: power-off by ACPI is its work.
 for unit in \
   apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service \
   fstrim.timer man-db.timer systemd-timesyncd.service getty@tty1.service serial-getty@ttyS0.service \
   systemd-binfmt.service systemd-hwdb-update.service lvm2-monitor.service; do
   ln -sf /dev/null "$root/etc/systemd/system/$unit"
 done
-chroot "$root" systemctl enable -q lab-networks.service ssh.service
+chroot "$root" systemctl enable -q ssh.service
 
 # The archive's address is the building machine's affair.
 rm -rf "$root"/etc/apt/sources.list "$root"/etc/apt/sources.list.d/* "$root"/etc/apt/apt.conf.d/99mmdebstrap \

@@ -4,11 +4,20 @@ import { chmodSync, copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:
 import { basename, join } from 'node:path';
 import type { Step } from './build.ts';
 
-/** What lies between the kernel and its root filesystem, and the way to the tester's files. */
-const modules = ['virtio_pci', 'virtio_blk', 'crc32c_generic', 'ext4', '9pnet_virtio', '9p'];
+/** The disk, the network (af_packet: for DHCP), and shared folders. */
+const modules = [
+  'virtio_pci',
+  'virtio_blk',
+  'crc32c_generic',
+  'ext4',
+  'virtio_net',
+  'af_packet',
+  '9pnet_virtio',
+  '9p',
+];
 
 /**
- * Packs busybox, our init and the kernel modules that it loads, in order.
+ * Packs busybox, our init, and the kernel modules that it loads, in order.
  *
  * @param root the unpacked Debian
  * @param kernel its kernel's version
@@ -25,8 +34,10 @@ export async function buildInitramfs(
   mkdirSync(join(tree, 'bin'), { recursive: true });
   mkdirSync(join(tree, 'modules'));
   copyFileSync('/bin/busybox', join(tree, 'bin/busybox'));
-  copyFileSync(join(import.meta.dirname, 'init'), join(tree, 'init'));
-  chmodSync(join(tree, 'init'), 0o755);
+  for (const program of ['init', 'dhcp-event']) {
+    copyFileSync(join(import.meta.dirname, program), join(tree, program));
+    chmodSync(join(tree, program), 0o755);
+  }
   const order: string[] = [];
   for (const path of modulesInOrder(root, kernel)) {
     const name = basename(path);

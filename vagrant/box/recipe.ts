@@ -17,10 +17,8 @@ const packageGroups = {
   system: [
     'dbus',
     'e2fsprogs',
-    'ifupdown',
     'iproute2',
     'iputils-ping',
-    'isc-dhcp-client',
     'kmod',
     'less',
     'linux-image-amd64',

@@ -1,0 +1,28 @@
+/** Where the lab keeps all that it has. */
+import { join } from 'node:path';
+
+/**
+ * One folder, gone after lab-down. Its parents can be entered by anybody, for dnsmasq serves the lab's
+ * addresses as nobody; its path is short, for it holds sockets.
+ */
+export const labDirectory = '/var/lib/gfs2-iscsi-sr-lab';
+
+export const place = {
+  /** The lab's network namespace, as a mount. */
+  namespace: join(labDirectory, 'netns'),
+  /** What takes the place of /run for the lab's libvirtd. */
+  run: join(labDirectory, 'run'),
+  libvirtSocket: join(labDirectory, 'run/libvirt/libvirt-sock'),
+  pool: join(labDirectory, 'pool'),
+  console: join(labDirectory, 'console'),
+  /** VAGRANT_HOME. */
+  vagrantHome: join(labDirectory, 'vagrant'),
+  /** What Vagrant and the driver know of the machines. */
+  machines: join(labDirectory, 'machines'),
+  settings: join(labDirectory, 'lab.json'),
+  /** The process that brings the lab up, while it does. */
+  upPid: join(labDirectory, 'up.pid'),
+};
+
+/** The lab's libvirtd, for virsh. */
+export const libvirtUri = `qemu:///system?socket=${place.libvirtSocket}`;
