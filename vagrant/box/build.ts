@@ -148,6 +148,8 @@ async function unpackDebian(work: string, step: Step, options: BuildOptions): Pr
       'nice',
       '-n',
       '10',
+      'env',
+      `TMPDIR=${work}`,
       'mmdebstrap',
       '--verbose',
       '--mode=root',

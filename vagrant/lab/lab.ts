@@ -38,6 +38,7 @@ export async function labUp(options: LabOptions): Promise<Vagrant> {
   );
   await createNamespace();
   mkdirSync(place.console);
+  mkdirSync(place.temporary, { mode: 0o700 });
   installBox(box);
   await startLibvirtd(signal);
   onProgress('libvirtd runs, in a network namespace of its own');
@@ -71,6 +72,7 @@ function driverOf(
     dataDirectory: place.machines,
     environment: {
       VAGRANT_HOME: place.vagrantHome,
+      TMPDIR: place.temporary,
       LAB_DIRECTORY: labDirectory,
       LAB_HOSTS: String(hosts),
       LAB_ACCELERATOR: accelerator,

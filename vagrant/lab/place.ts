@@ -19,6 +19,9 @@ export const place = {
   vagrantHome: join(labDirectory, 'vagrant'),
   /** What Vagrant and the driver know of the machines. */
   machines: join(labDirectory, 'machines'),
+  /** TMPDIR of Vagrant, which may be killed at any moment. */
+  temporary: join(labDirectory, 'tmp'),
+  /** What the lab was brought up with. */
   settings: join(labDirectory, 'lab.json'),
   /** The process that brings the lab up, while it does. */
   upPid: join(labDirectory, 'up.pid'),
