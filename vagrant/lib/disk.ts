@@ -8,9 +8,6 @@ export interface AttachDiskOptions {
   readonly target: string;
   /** The serial number that the machine reads. */
   readonly serial?: string | undefined;
-  readonly readOnly?: boolean | undefined;
-  /** Whether several machines have it. */
-  readonly shared?: boolean | undefined;
   /** QEMU's cache mode; `none` unless told, so that a power cut loses what a real one would lose. */
   readonly cache?: 'none' | 'writeback' | 'writethrough' | 'directsync' | 'unsafe' | undefined;
 }
@@ -30,8 +27,6 @@ export function diskXml(options: AttachDiskOptions): string {
     `<source file='${escapeXml(options.path)}'/>`,
     `<target dev='${escapeXml(options.target)}' bus='${bus}'/>`,
     ...(options.serial === undefined ? [] : [`<serial>${escapeXml(options.serial)}</serial>`]),
-    ...(options.readOnly === true ? ['<readonly/>'] : []),
-    ...(options.shared === true ? ['<shareable/>'] : []),
     '</disk>',
   ].join('');
 }
