@@ -111,7 +111,9 @@ async function buildInto(cache: string, hash: string, options: BuildOptions): Pr
   } catch (error) {
     if (options.signal?.aborted === true) throw new BoxBuildError('The build of the box was interrupted.');
     const why = error instanceof Error ? error.message : String(error);
-    throw new BoxBuildError(`The box could not be built: ${why} Its log is ${logFile}.`);
+    throw new BoxBuildError(
+      `The box could not be built: ${why.replace(/[. ]*$/, '.')} Its log is ${logFile}.`,
+    );
   } finally {
     closeSync(log);
     rmSync(work, { recursive: true, force: true });
@@ -199,6 +201,7 @@ export interface Step {
 
 function stepRunner(log: number, { onProgress, signal }: BuildOptions): Step {
   const run = (
+    what: string,
     command: string,
     args: readonly string[],
     onLine: (line: string, stream: 'stdout' | 'stderr') => void,
@@ -207,9 +210,12 @@ function stepRunner(log: number, { onProgress, signal }: BuildOptions): Step {
     writeSync(log, `$ ${[command, ...args].join(' ')}\n`);
     return new Promise((resolve, reject) => {
       let last = '';
+      // apt and mmdebstrap name the cause first, and end with what failed on account of it.
+      let cause: string | undefined;
       const toLog = (line: string): void => {
         writeSync(log, `${line}\n`);
         if (line.trim() !== '') last = line.trim();
+        if (line.startsWith('E: ')) cause ??= line.slice(3).trim();
       };
       const child = spawn(command, args, {
         stdio: ['ignore', 'pipe', 'pipe'],
@@ -230,7 +236,7 @@ function stepRunner(log: number, { onProgress, signal }: BuildOptions): Step {
       child.on('error', reject);
       child.on('close', (code, killer) => {
         if (code === 0) resolve();
-        else reject(new BoxBuildError(`${command} ended with ${code ?? killer}: ${last}`));
+        else reject(new BoxBuildError(`${what} failed (${code ?? killer}): ${cause ?? last}`));
       });
     });
   };
@@ -240,7 +246,7 @@ function stepRunner(log: number, { onProgress, signal }: BuildOptions): Step {
     let unpacked = 0;
     let configured = 0;
     onProgress(`${what} …`);
-    await run(command, args, (line) => {
+    await run(what, command, args, (line) => {
       if (line.startsWith('Unpacking ')) unpacked += 1;
       if (line.startsWith('Setting up ')) configured += 1;
       if (unpacked === 0 || Date.now() - told < 10_000) return;
@@ -251,7 +257,7 @@ function stepRunner(log: number, { onProgress, signal }: BuildOptions): Step {
   };
   const read = async (command: string, args: readonly string[]): Promise<string> => {
     const lines: string[] = [];
-    await run(command, args, (line, stream) => {
+    await run(command, command, args, (line, stream) => {
       if (stream === 'stdout') lines.push(line);
     });
     return lines.join('\n');
