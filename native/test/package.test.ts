@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 const native = join(import.meta.dirname, '..');
@@ -9,7 +9,11 @@ const modules = join(native, '../node_modules');
 const bin = join(modules, '.bin');
 
 /** For other people's programs, which a sanitizer's run-time library need not suit. */
-const tools = { ...process.env, LD_PRELOAD: '', PATH: `${bin}${delimiter}${process.env.PATH ?? ''}` };
+const tools = {
+  ...process.env,
+  LD_PRELOAD: '',
+  PATH: [dirname(process.execPath), bin, process.env.PATH ?? ''].join(delimiter),
+};
 
 let scratch: string;
 let consumer: string;
