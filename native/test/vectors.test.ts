@@ -30,7 +30,8 @@ describe('LUNs', () => {
     ['d2ffffff00000000', 16777215, 'extended-flat'],
     ['e200000100000000', undefined, 'unsupported'],
     ['c101000000000000', undefined, 'unsupported'],
-    ['0100000000000000', undefined, 'unsupported'],
+    ['0100000000000000', 256, 'peripheral'],
+    ['012c000000000000', 300, 'peripheral'],
     ['0005000100000000', undefined, 'unsupported'],
     ['8005000000000000', undefined, 'unsupported'],
   ])('%s is %s (%s)', (raw, lun, addressing) => {

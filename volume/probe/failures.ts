@@ -50,7 +50,7 @@ export function toProbeError(failures: readonly unknown[], initiatorName: string
       return new NumberedError(
         68,
         'LoginFailed',
-        `${all}; check chapuser and chappassword, and that the array lets in ${initiatorName}.`,
+        `${all}; check chapuser and chappassword (with mutual CHAP also incoming_chapuser and incoming_chappassword), and that the array lets in ${initiatorName}.`,
         options,
       );
     case 'hostname':

@@ -15,7 +15,8 @@ export function decodeLun(bytes: Uint8Array): LunEntry {
   const raw = Buffer.from(bytes).toString('hex');
   const [first = 0, second = 0, third = 0, fourth = 0] = bytes;
   const alone = (from: number) => bytes.subarray(from).every((byte) => byte === 0);
-  if (first === 0 && alone(2)) return { lun: second, raw, addressing: 'peripheral' };
+  // LIO spells numbers above 255 with the upper byte where a bus would stand, and Linux reads them so.
+  if (first >> 6 === 0 && alone(2)) return { lun: (first << 8) | second, raw, addressing: 'peripheral' };
   if (first >> 6 === 1 && alone(2)) return { lun: ((first & 0x3f) << 8) | second, raw, addressing: 'flat' };
   if (first === 0xd2 && alone(4)) {
     return { lun: (second << 16) | (third << 8) | fourth, raw, addressing: 'extended-flat' };
