@@ -14,16 +14,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <node_api.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/xattr.h>
 #include <syslog.h>
 #include <unistd.h>
-#include <uv.h>
 
 #include <string>
 #include <utility>
+
+#include "deadline.h"
+#include "log.h"
 
 namespace {
 
@@ -57,12 +58,6 @@ napi_value Flock(napi_env env, napi_callback_info info) {
   } while (error == EINTR);
   napi_value result;
   return napi_create_int32(env, error, &result) == napi_ok ? result : nullptr;
-}
-
-void Log(int priority, const std::string& text) {
-  static const bool opened = (openlog("gfs2-sr", LOG_PID | LOG_NDELAY, LOG_DAEMON), true);
-  static_cast<void>(opened);
-  syslog(priority, "%s", text.c_str());
 }
 
 napi_value Syslog(napi_env env, napi_callback_info info) {
@@ -123,93 +118,6 @@ napi_value Exchange(napi_env env, napi_callback_info info) {
   napi_value result;
   return napi_create_int32(env, error, &result) == napi_ok ? result : nullptr;
 }
-
-// A system call on storage that hangs can be neither interrupted nor killed, and the thread that is in it
-// does nothing else: so the answer comes from a thread of its own.
-class Deadline {
- public:
-  // Never destroyed: its thread may be at it until the process is gone.
-  static Deadline& Get() {
-    static Deadline* const deadline = new Deadline;
-    return *deadline;
-  }
-
-  // False where the host starts no more threads.
-  bool Set(uint64_t milliseconds, int fd, std::string answer, std::string line, pid_t launcher) {
-    uv_mutex_lock(&mutex_);
-    end_ = uv_hrtime() + milliseconds * 1000000;
-    fd_ = fd;
-    answer_ = std::move(answer);
-    line_ = std::move(line);
-    launcher_ = launcher;
-    if (!started_) {
-      uv_thread_t thread;
-      started_ = uv_thread_create(&thread, Watch, this) == 0;
-    }
-    const bool watched = started_;
-    uv_cond_signal(&changed_);
-    uv_mutex_unlock(&mutex_);
-    return watched;
-  }
-
-  void End() {
-    // Once it has passed, its thread keeps the mutex, and whoever comes here waits to be ended.
-    uv_mutex_lock(&mutex_);
-    end_ = kNever;
-    uv_mutex_unlock(&mutex_);
-  }
-
- private:
-  static constexpr uint64_t kNever = UINT64_MAX;
-
-  Deadline() {
-    uv_mutex_init(&mutex_);
-    uv_cond_init(&changed_);
-  }
-
-  static void Watch(void* argument) {
-    auto* const self = static_cast<Deadline*>(argument);
-    uv_mutex_lock(&self->mutex_);
-    for (;;) {
-      const uint64_t now = uv_hrtime();
-      if (self->end_ == kNever) {
-        uv_cond_wait(&self->changed_, &self->mutex_);
-      } else if (now < self->end_) {
-        uv_cond_timedwait(&self->changed_, &self->mutex_, self->end_ - now);
-      } else {
-        self->Answer();
-      }
-    }
-  }
-
-  [[noreturn]] void Answer() const {
-    size_t written = 0;
-    while (written < answer_.size()) {
-      const ssize_t count = write(fd_, answer_.data() + written, answer_.size() - written);
-      if (count >= 0) {
-        written += static_cast<size_t>(count);
-      } else if (errno == EAGAIN) {
-        uv_sleep(2);
-      } else if (errno != EINTR) {
-        break;
-      }
-    }
-    // The thread that hangs keeps this process, and the caller reads to the end of its pipes.
-    for (int fd = 0; fd <= 2; ++fd) close(fd);
-    if (launcher_ != 0 && launcher_ == getppid()) kill(launcher_, SIGUSR1);
-    Log(LOG_ERR, line_);
-    _exit(1);
-  }
-
-  uv_mutex_t mutex_;
-  uv_cond_t changed_;
-  uint64_t end_ = kNever;
-  int fd_ = 1;
-  std::string answer_;
-  std::string line_;
-  pid_t launcher_ = 0;
-  bool started_ = false;
-};
 
 napi_value SetDeadline(napi_env env, napi_callback_info info) {
   napi_value argv[5];

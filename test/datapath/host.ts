@@ -4,10 +4,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect } from 'vitest';
-import { type CallName, calls, entryName, type Parameters, type Result } from '../../src/smapi/interface.ts';
-import { formatJson } from '../../src/smapi/json.ts';
-import type { Schema } from '../../src/smapi/schema.ts';
-import { CallFailed, type Ended, readAnswer, runProcess } from '../support/xapi.ts';
+import { type CallName, entryName, type Parameters, type Result } from '../../src/smapi/interface.ts';
+import { CallFailed, type Ended, formatRequest, readAnswer, runProcess } from '../support/xapi.ts';
 
 const main = join(import.meta.dirname, '../../datapath/raw+file/main.ts');
 
@@ -32,14 +30,6 @@ export class Host {
     parameters: Omit<Parameters<N>, 'dbg'>,
     { environment = {}, wrapper = [] }: CallOptions = {},
   ): Promise<Ended> {
-    const schemas = calls[name].parameters as Readonly<Record<string, Schema<unknown>>>;
-    const given = { dbg: 'test', ...parameters } as Readonly<Record<string, unknown>>;
-    const request = Object.fromEntries(
-      Object.entries(schemas).map(([parameter, schema]) => [
-        parameter,
-        schema.encode(given[parameter], parameter),
-      ]),
-    );
     const [command = process.execPath, ...args] = [
       ...wrapper,
       process.execPath,
@@ -47,7 +37,10 @@ export class Host {
       entryName(name),
       '--json',
     ];
-    return runProcess(command, args, formatJson(request), { GFS2_SR_RUN_DIR: this.run, ...environment });
+    return runProcess(command, args, formatRequest(name, parameters), {
+      GFS2_SR_RUN_DIR: this.run,
+      ...environment,
+    });
   }
 
   /** Runs a call and reads its answer. */

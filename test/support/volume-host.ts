@@ -15,16 +15,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildSync } from 'esbuild';
-import {
-  type CallName,
-  calls,
-  type Parameters,
-  type Result,
-  type Volume,
-} from '../../src/smapi/interface.ts';
-import { formatJson } from '../../src/smapi/json.ts';
-import type { Schema } from '../../src/smapi/schema.ts';
-import { CallFailed, readAnswer, runProcess } from './xapi.ts';
+import type { CallName, Parameters, Result, Volume } from '../../src/smapi/interface.ts';
+import { CallFailed, formatRequest, readAnswer, runProcess } from './xapi.ts';
 
 const root = join(import.meta.dirname, '../..');
 const main = bundle();
@@ -73,7 +65,12 @@ export class VolumeHost {
   async call<N extends CallName>(name: N, parameters: Omit<Parameters<N>, 'dbg'>): Promise<Result<N>> {
     return readAnswer(
       name,
-      await runProcess(process.execPath, [main, name, '--json'], request(name, parameters), this.environment),
+      await runProcess(
+        process.execPath,
+        [main, name, '--json'],
+        formatRequest(name, parameters),
+        this.environment,
+      ),
     );
   }
 
@@ -94,10 +91,15 @@ export class VolumeHost {
     name: N,
     parameters: Omit<Parameters<N>, 'dbg'>,
   ): Promise<void> {
-    const ended = await runProcess(process.execPath, [main, name, '--json'], request(name, parameters), {
-      ...this.environment,
-      GFS2_SR_FAULT: fault,
-    });
+    const ended = await runProcess(
+      process.execPath,
+      [main, name, '--json'],
+      formatRequest(name, parameters),
+      {
+        ...this.environment,
+        GFS2_SR_FAULT: fault,
+      },
+    );
     if (ended.signal !== 'SIGKILL') throw new Error(`${name} did not reach ${fault}: ${ended.stdout}`);
   }
 
@@ -108,7 +110,7 @@ export class VolumeHost {
       stdio: ['pipe', 'ignore', 'ignore'],
     });
     child.stdin?.on('error', () => {});
-    child.stdin?.end(request(name, parameters));
+    child.stdin?.end(formatRequest(name, parameters));
     return child;
   }
 
@@ -153,17 +155,4 @@ export class VolumeHost {
 /** The path of the image that a volume's URI names. */
 export function imageOf(volume: Volume): string {
   return decodeURIComponent(new URL(volume.uri[0] ?? '').pathname);
-}
-
-function request<N extends CallName>(name: N, parameters: Omit<Parameters<N>, 'dbg'>): string {
-  const schemas = calls[name].parameters as Readonly<Record<string, Schema<unknown>>>;
-  const given = { dbg: 'test', ...parameters } as Readonly<Record<string, unknown>>;
-  return formatJson(
-    Object.fromEntries(
-      Object.entries(schemas).map(([parameter, schema]) => [
-        parameter,
-        schema.encode(given[parameter], parameter),
-      ]),
-    ),
-  );
 }

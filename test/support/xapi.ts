@@ -91,6 +91,20 @@ export function readAnswer<N extends CallName>(name: N, ended: Ended): Result<N>
   return (calls[name].result as Schema<unknown>).decode(answer, 'result') as Result<N>;
 }
 
+/** The request that xapi writes for a call. */
+export function formatRequest<N extends CallName>(name: N, parameters: Omit<Parameters<N>, 'dbg'>): string {
+  const schemas = calls[name].parameters as Readonly<Record<string, Schema<unknown>>>;
+  const given = { dbg: 'test', ...parameters } as Readonly<Record<string, unknown>>;
+  return formatJson(
+    Object.fromEntries(
+      Object.entries(schemas).map(([parameter, schema]) => [
+        parameter,
+        schema.encode(given[parameter], parameter),
+      ]),
+    ),
+  );
+}
+
 /** Calls an entry file with JSON parameters. */
 export async function callEntry<N extends CallName>(
   file: string,
@@ -98,15 +112,7 @@ export async function callEntry<N extends CallName>(
   parameters: Omit<Parameters<N>, 'dbg'>,
   environment: Readonly<Record<string, string>> = {},
 ): Promise<Result<N>> {
-  const schemas = calls[name].parameters as Readonly<Record<string, Schema<unknown>>>;
-  const given = { dbg: 'test', ...parameters } as Readonly<Record<string, unknown>>;
-  const request = Object.fromEntries(
-    Object.entries(schemas).map(([parameter, schema]) => [
-      parameter,
-      schema.encode(given[parameter], parameter),
-    ]),
-  );
-  return readAnswer(name, await runProcess(file, ['--json'], formatJson(request), environment));
+  return readAnswer(name, await runProcess(file, ['--json'], formatRequest(name, parameters), environment));
 }
 
 /** A caller of the installed volume plugin. */
