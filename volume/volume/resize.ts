@@ -9,7 +9,7 @@ import { addIntent, removeIntent } from '../catalog/intents.ts';
 import { findVolume } from '../catalog/volumes.ts';
 import { describeVolume, volumesInUse } from '../images/in-use.ts';
 import { lockImage } from '../images/lock.ts';
-import { growRawImage } from '../images/raw.ts';
+import { growRawImage, rawImageSize } from '../images/raw.ts';
 import { imageFile } from '../layout/sr-folder.ts';
 import { getAttached } from '../sr/attached.ts';
 import { noSuchVolume } from './missing.ts';
@@ -44,8 +44,10 @@ export const resize: Handler<'Volume.resize'> = async ({ sr, key, new_size }) =>
     try {
       grown = growRawImage(file, size);
     } catch (error) {
-      removeIntent(database, image);
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw imageMissing(file, error);
+      const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+      // It may have grown all the same, as when only the flush failed: then the intent lets the next call see.
+      if (missing || hasSize(file, image.virtualSize)) removeIntent(database, image);
+      if (missing) throw imageMissing(file, error);
       throw toStorageError(error, `a volume of ${size} bytes`, attached.path);
     }
     faultPoint('resize.grown');
@@ -55,6 +57,14 @@ export const resize: Handler<'Volume.resize'> = async ({ sr, key, new_size }) =>
     });
   });
 };
+
+function hasSize(file: string, size: bigint): boolean {
+  try {
+    return rawImageSize(file) === size;
+  } catch {
+    return false;
+  }
+}
 
 function imageMissing(file: string, cause: unknown): PluginError {
   return new PluginError('ImageMissing', `The volume's image ${file} is missing; restore it from a backup.`, {
