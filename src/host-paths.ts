@@ -2,6 +2,8 @@
 export const hostPaths = {
   /** State of this boot: what is attached and active here. */
   run: process.env.GFS2_SR_RUN_DIR ?? '/run/gfs2-iscsi-sr',
+  /** Where SRs with a filesystem of their own are mounted, each below its uuid. */
+  mounts: process.env.GFS2_SR_MOUNT_DIR ?? '/run/sr-mount',
   /** The file with this host's iSCSI initiator name, shared with open-iscsi. */
   initiatorName: process.env.GFS2_SR_INITIATOR_NAME_FILE ?? '/etc/iscsi/initiatorname.iscsi',
   /** The product's own settings; most hosts have none. */

@@ -21,6 +21,8 @@ interface Posix {
   exit(code: number): never;
   /** renameat2(2) with RENAME_EXCHANGE: each name gets what the other had; answers 0 or the errno. */
   exchange(path: string, other: string): number;
+  /** Zeroed memory that begins at a page, as direct I/O needs it. */
+  alignedBuffer(length: number): Buffer;
 }
 
 let loaded: Posix | undefined;

@@ -11,10 +11,13 @@
 //     launcher (a parent process, or 0), and ends this process
 //   endDeadline(): from its return on, no deadline ends this process
 //   exit(code): ends this process at once; Node's own waits for its threads
+//   alignedBuffer(length) -> memory that begins at a page, as direct I/O needs it
 #include <errno.h>
 #include <fcntl.h>
 #include <node_api.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/xattr.h>
 #include <syslog.h>
@@ -155,6 +158,28 @@ napi_value Exit(napi_env env, napi_callback_info info) {
   _exit(code);
 }
 
+napi_value AlignedBuffer(napi_env env, napi_callback_info info) {
+  constexpr size_t kAlignment = 4096;
+  napi_value argv[1];
+  uint32_t length = 0;
+  if (!Arguments(env, info, argv) || napi_get_value_uint32(env, argv[0], &length) != napi_ok || length == 0) {
+    napi_throw_type_error(env, nullptr, "alignedBuffer(length) takes a positive integer");
+    return nullptr;
+  }
+  void* memory = nullptr;
+  if (posix_memalign(&memory, kAlignment, length) != 0) {
+    napi_throw_error(env, nullptr, "this process gets no more memory");
+    return nullptr;
+  }
+  memset(memory, 0, length);
+  napi_value result;
+  const napi_status made = napi_create_external_buffer(
+      env, length, memory, [](napi_env, void* data, void*) { free(data); }, nullptr, &result);
+  if (made == napi_ok) return result;
+  free(memory);
+  return nullptr;
+}
+
 bool Export(napi_env env, napi_value exports, const char* name, napi_callback callback) {
   napi_value function;
   return napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, nullptr, &function) == napi_ok &&
@@ -168,7 +193,8 @@ NAPI_MODULE_INIT() {
                  Export(env, exports, "getXattr", GetXattr) && Export(env, exports, "setXattr", SetXattr) &&
                  Export(env, exports, "exchange", Exchange) &&
                  Export(env, exports, "setDeadline", SetDeadline) &&
-                 Export(env, exports, "endDeadline", EndDeadline) && Export(env, exports, "exit", Exit)
+                 Export(env, exports, "endDeadline", EndDeadline) && Export(env, exports, "exit", Exit) &&
+                 Export(env, exports, "alignedBuffer", AlignedBuffer)
              ? exports
              : nullptr;
 }
