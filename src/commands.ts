@@ -1,4 +1,5 @@
 /** The one way to run a command of the host. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
 import { PluginError } from './smapi/errors.ts';
 
@@ -23,13 +24,19 @@ export interface CommandOptions {
 export class CommandError extends PluginError {
   readonly exitCode: number | undefined;
   readonly stderr: string;
+  /** The process of a command that not even SIGKILL ended: the kernel holds it in a system call. */
+  readonly stuck: number | undefined;
 
-  constructor(message: string, exitCode: number | undefined, stderr: string) {
+  constructor(message: string, exitCode: number | undefined, stderr: string, stuck?: number) {
     super('CommandFailed', message);
     this.exitCode = exitCode;
     this.stderr = stderr;
+    this.stuck = stuck;
   }
 }
+
+/** Milliseconds from SIGTERM to SIGKILL for a command that took too long, and from there to giving it up. */
+const killDelay = 2_000;
 
 /** Where administrative tools live on hosts whose PATH, as xapi's, may lack them. */
 const path = `${process.env.PATH ?? ''}:/usr/sbin:/sbin:/usr/bin:/bin`;
@@ -45,14 +52,29 @@ export async function run(
   options: CommandOptions = {},
 ): Promise<CommandResult> {
   const timeout = options.timeout ?? 60_000;
-  const result = await execa(command, [...args], {
+  const running = execa(command, [...args], {
     env: { PATH: path, LC_ALL: 'C' },
     input: options.input ?? '',
     timeout,
-    forceKillAfterDelay: 2_000,
+    forceKillAfterDelay: killDelay,
     reject: false,
     stripFinalNewline: true,
   });
+  // A process that waits for a storage or a lock in the kernel survives SIGKILL until that is over.
+  const patience = new AbortController();
+  const stuck = sleep(timeout + 2 * killDelay, undefined, { signal: patience.signal, ref: false }).catch(
+    () => undefined,
+  );
+  const result = await Promise.race([running, stuck]);
+  patience.abort();
+  if (result === undefined) {
+    throw new CommandError(
+      `${command} did not end within ${timeout} ms, and cannot be killed: the kernel holds process ${running.pid}.`,
+      undefined,
+      '',
+      running.pid,
+    );
+  }
   if (result.timedOut)
     throw new CommandError(`${command} did not end within ${timeout} ms.`, undefined, result.stderr);
   if (result.exitCode === undefined) {
