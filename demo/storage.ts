@@ -33,7 +33,7 @@ export async function startArray(folder: string): Promise<DemoArray> {
     const open = await tgtd.addTarget(openTarget);
     await tgtd.addLun(open, { lun: 1, size: 64 * MiB, serial: 'DEMO0001' });
     await tgtd.addLun(open, { lun: 5, size: 1024 * 1024 * MiB, serial: 'DEMO0005' });
-    await tgtd.addLun(open, { lun: 300, size: 256 * MiB, serial: 'DEMO0300', readOnly: true });
+    await tgtd.addLun(open, { lun: 300, size: 1024 * MiB, serial: 'DEMO0300', readOnly: true });
 
     const secret = await tgtd.addTarget(chapTarget);
     await tgtd.addChap(secret, chap.user, chap.secret);
@@ -43,7 +43,7 @@ export async function startArray(folder: string): Promise<DemoArray> {
     const lockTable = ['-p', 'lock_dlm', '-t', 'demo:sr1', '-j', '2', '-J', '8'];
     await run('mkfs.gfs2', ['-O', '-q', ...lockTable, '-U', srUuid, srImage]);
     await tgtd.addLun(secret, { lun: 33, path: srImage, serial: srSerial });
-    await tgtd.addLun(secret, { lun: 7, size: 128 * MiB, blockSize: 4096, serial: 'DEMO0007' });
+    await tgtd.addLun(secret, { lun: 7, size: 768 * MiB, blockSize: 4096, serial: 'DEMO0007' });
     return { tgtd, openTarget, chapTarget, chap, srUuid, srImage };
   } catch (error) {
     await tgtd.stop();

@@ -59,22 +59,22 @@ beforeAll(async () => {
   second = `127.0.0.2:${tgtd.port}`;
   const tid = await tgtd.addTarget(disks);
   const made: Record<number, string> = {};
-  made[20] = await tgtd.addLun(tid, { lun: 20, size: 64 * MiB, vendor: 'ACME', product: 'Twenty' });
-  made[40] = await tgtd.addLun(tid, { lun: 40, size: 64 * MiB, blockSize: 4096 });
-  made[60] = await tgtd.addLun(tid, { lun: 60, size: 16 * MiB, readOnly: true });
-  made[61] = await tgtd.addLun(tid, { lun: 61, size: 64 * MiB });
-  made[300] = await tgtd.addLun(tid, { lun: 300, size: 32 * MiB });
+  made[20] = await tgtd.addLun(tid, { lun: 20, size: 640 * MiB, vendor: 'ACME', product: 'Twenty' });
+  made[40] = await tgtd.addLun(tid, { lun: 40, size: 640 * MiB, blockSize: 4096 });
+  made[60] = await tgtd.addLun(tid, { lun: 60, size: 528 * MiB, readOnly: true });
+  made[61] = await tgtd.addLun(tid, { lun: 61, size: 640 * MiB });
+  made[300] = await tgtd.addLun(tid, { lun: 300, size: 544 * MiB });
   files = made;
   const oddTid = await tgtd.addTarget(odd);
-  await tgtd.addLun(oddTid, { lun: 1, size: 16 * MiB });
+  await tgtd.addLun(oddTid, { lun: 1, size: 528 * MiB });
   const guardedTid = await tgtd.addTarget(guarded);
-  await tgtd.addLun(guardedTid, { lun: 1, size: 16 * MiB });
+  await tgtd.addLun(guardedTid, { lun: 1, size: 528 * MiB });
   await tgtd.addChap(guardedTid, 'user', secret);
   await tgtd.addTarget(empty);
   const hostTid = await tgtd.addTarget(forHost);
   await tgtd.control('--op', 'unbind', '--mode', 'target', '--tid', `${hostTid}`, '-I', 'ALL');
   await tgtd.control('--op', 'bind', '--mode', 'target', '--tid', `${hostTid}`, '-Q', host.initiatorName);
-  await tgtd.addLun(hostTid, { lun: 1, size: 16 * MiB });
+  await tgtd.addLun(hostTid, { lun: 1, size: 528 * MiB });
 });
 afterAll(async () => {
   await tgtd?.stop();
@@ -141,7 +141,7 @@ describe('step 2, with targets', () => {
       extra_info: {
         vendor: 'ACME',
         product: 'Twenty',
-        size: String(64 * MiB),
+        size: String(640 * MiB),
         block_size: '512',
         read_only: 'false',
         carries: 'nothing',
@@ -182,7 +182,7 @@ describe('step 2, with targets', () => {
     expect(rows[0]?.configuration).toMatchObject({ targetIQN: odd, SCSIid: tgtId(2, 1) });
     expect(rows[0]?.configuration).not.toHaveProperty('ScsiId');
     expect(Number(rows[0]?.extra_info.LUNid)).toBe(1);
-    expect(Number(rows[0]?.extra_info.size)).toBe(16 * MiB);
+    expect(Number(rows[0]?.extra_info.size)).toBe(528 * MiB);
   });
 
   it('sends the name from the file without the white space around it (A-15)', async () => {
@@ -198,7 +198,7 @@ describe('step 2, with targets', () => {
     };
     const wipe = (): void => {
       truncateSync(file, 0);
-      truncateSync(file, 32 * MiB);
+      truncateSync(file, 544 * MiB);
     };
     execFileSync('mkfs.ext4', ['-q', '-F', file]);
     await look();
@@ -228,7 +228,7 @@ describe('step 2, with targets', () => {
     await using array = await startTgtd();
     const tid = await array.addTarget(disks);
     await array.addLun(tid, { lun: 1, size: 65536 });
-    await array.addLun(tid, { lun: 2, size: 64 * MiB });
+    await array.addLun(tid, { lun: 2, size: 640 * MiB });
     const rows = await host.probe({ ips: `127.0.0.1:${array.port}`, iqns: disks });
     expect(rows.map(({ complete }) => complete)).toEqual([false, true]);
     expect(rows[0]?.extra_info.problem).toContain('65536 bytes, too few');
@@ -247,7 +247,7 @@ describe('step 2, with targets', () => {
     const file = files[61] ?? '';
     truncateSync(file, 0);
     const rows = await host.probe({ ips: portal, iqns: disks });
-    truncateSync(file, 64 * MiB);
+    truncateSync(file, 640 * MiB);
     expect(rows).toHaveLength(5);
     expect(rows[3]).toMatchObject({
       complete: false,
@@ -312,7 +312,7 @@ describe('an SR', () => {
       expect(rows[0]?.configuration).not.toHaveProperty('sr_uuid');
       expect(digest(file)).toBe(before);
       truncateSync(file, 0);
-      truncateSync(file, 64 * MiB);
+      truncateSync(file, 640 * MiB);
     }
   });
 
@@ -347,13 +347,13 @@ describe('an SR', () => {
     expect(copy).toHaveLength(1);
     expect(copy[0]).not.toHaveProperty('sr');
     truncateSync(files[61] ?? '', 0);
-    truncateSync(files[61] ?? '', 64 * MiB);
+    truncateSync(files[61] ?? '', 640 * MiB);
   });
 
   it('on a write-protected LUN is shown, and that it cannot be attached', async () => {
     await using array = await startTgtd();
     const tid = await array.addTarget(disks);
-    makeSr(await array.addLun(tid, { lun: 1, size: 64 * MiB, readOnly: true }), tgtId(1, 1));
+    makeSr(await array.addLun(tid, { lun: 1, size: 640 * MiB, readOnly: true }), tgtId(1, 1));
     const rows = await host.probe({ ips: `127.0.0.1:${array.port}`, iqns: disks });
     expect(rows).toMatchObject([
       {
@@ -440,7 +440,7 @@ describe('IPv6', () => {
   it('works from discovery to LUNs, in brackets both ways (A-05)', async () => {
     await using six = await startTgtd('::1');
     const tid = await six.addTarget(disks);
-    await six.addLun(tid, { lun: 1, size: 16 * MiB });
+    await six.addLun(tid, { lun: 1, size: 528 * MiB });
     const ips = `[::1]:${six.port}`;
     const [target] = await host.probe({ ips });
     expect(target?.extra_info.portals).toBe(`${ips},1`);
@@ -486,7 +486,7 @@ describe('CHAP', () => {
     await using array = await startTgtd();
     const name = 'iqn.2026-11.org.example:mutual';
     const tid = await array.addTarget(name);
-    await array.addLun(tid, { lun: 1, size: 16 * MiB });
+    await array.addLun(tid, { lun: 1, size: 528 * MiB });
     await array.addChap(tid, 'user', secret);
     await array.addChap(tid, 'array', 'another secret', true);
     const configuration = {
@@ -522,7 +522,7 @@ describe('CHAP', () => {
     for (const [index, each] of secrets.entries()) {
       const name = `iqn.2026-11.org.example:secret-${index}`;
       const tid = await tgtd.addTarget(name);
-      await tgtd.addLun(tid, { lun: 1, size: 16 * MiB });
+      await tgtd.addLun(tid, { lun: 1, size: 528 * MiB });
       await tgtd.addChap(tid, `user-${index}`, each);
       const rows = await host.probe({
         ips: portal,

@@ -43,6 +43,43 @@ export function decodeSuperblock(block: Uint8Array): Gfs2Superblock | undefined 
   };
 }
 
+/** Bytes that a superblock has for the lock table, with a NUL at the end. */
+const tableLength = 64;
+
+/**
+ * Puts another lock table into a superblock; no host may have the filesystem mounted. The superblock has no
+ * checksum.
+ *
+ * @param block as for {@link decodeSuperblock}.
+ * @returns the new bytes, as many as `block` has.
+ */
+export function withLockTable(block: Uint8Array, lockTable: string): Uint8Array {
+  const name = Buffer.from(lockTable);
+  if (decodeSuperblock(block) === undefined || name.length >= tableLength) {
+    throw new RangeError('not a superblock, or a lock table of too many bytes');
+  }
+  const changed = Buffer.from(block);
+  changed.fill(0, 160, 160 + tableLength);
+  name.copy(changed, 160);
+  return changed;
+}
+
+/** The parts of a lock table: the cluster, and the filesystem's name, which is that of its lockspace. */
+export function splitLockTable(lockTable: string): { readonly cluster: string; readonly filesystem: string } {
+  const colon = lockTable.indexOf(':');
+  return colon === -1
+    ? { cluster: lockTable, filesystem: '' }
+    : { cluster: lockTable.slice(0, colon), filesystem: lockTable.slice(colon + 1) };
+}
+
+/** The name in a lock table of the filesystem of an SR. */
+export function filesystemName(uuid: string): string {
+  return uuid.replaceAll('-', '').slice(0, 16);
+}
+
+/** The name that the filesystem of an SR has until SR.create has put its claim beside it. */
+export const unfinishedFilesystem = 'unfinished';
+
 function text(bytes: Uint8Array): string {
   const end = bytes.indexOf(0);
   return Buffer.from(end === -1 ? bytes : bytes.subarray(0, end)).toString('utf8');

@@ -19,6 +19,12 @@ const maxPayload = slotLength - headerLength;
 /** Bytes of UTF-8 that are kept of each text; longer ones are cut at a character. */
 const limits = { name: 255, description: 1023, clusterName: 64, scsiId: 255 } as const;
 
+/**
+ * What an SR is in the midst of: SR.create has claimed the LUN, and there is no SR yet; or SR.destroy takes
+ * it apart, and there is none any more.
+ */
+export type LabelPhase = 'creating' | 'destroying';
+
 /** What a label says. */
 export interface Label {
   /** The SR, and the UUID of its filesystem. */
@@ -34,6 +40,15 @@ export interface Label {
   /** Sizes when an attached host last wrote them, in bytes. */
   readonly totalSpace: bigint;
   readonly freeSpace: bigint;
+  /** Absent for a finished SR. */
+  readonly state?: LabelPhase;
+  /** A text of the call that has claimed the LUN, by which it knows its claim again. */
+  readonly claim?: string;
+  /**
+   * The hosts that have attached the SR: by their number in the cluster (decimal), a digest of their
+   * initiator names.
+   */
+  readonly hosts?: Readonly<Record<string, string>>;
 }
 
 /** What was found where a label could be. */
@@ -166,6 +181,10 @@ function encodePayload(label: Label, previous: Readonly<Record<string, unknown>>
     scsi_id: bounded(label.scsiId, limits.scsiId),
     total_space: label.totalSpace.toString(),
     free_space: label.freeSpace.toString(),
+    // Undefined: takes what was there away.
+    state: label.state,
+    claim: label.claim,
+    hosts: label.hosts,
   };
   const payload = Buffer.from(JSON.stringify({ ...previous, ...fields }));
   return payload.length <= maxPayload ? payload : Buffer.from(JSON.stringify(fields));
@@ -206,7 +225,7 @@ function toLabel(payload: unknown): Label | undefined {
     // One that the interface's int64 does not hold would fail the probe for all LUNs.
     return BigInt.asIntN(64, BigInt(value)) < 0n ? undefined : BigInt(value);
   };
-  const label = {
+  const required = {
     uuid: text('uuid'),
     name: text('name'),
     description: text('description'),
@@ -215,6 +234,23 @@ function toLabel(payload: unknown): Label | undefined {
     totalSpace: bytes('total_space'),
     freeSpace: bytes('free_space'),
   };
-  if (Object.values(label).includes(undefined)) return undefined;
-  return label as Label;
+  if (Object.values(required).includes(undefined)) return undefined;
+  const state = text('state');
+  // A phase of a later version: nobody can say what there is.
+  if (state !== undefined && state !== 'creating' && state !== 'destroying') return undefined;
+  const claim = text('claim');
+  const hosts = toHosts(fields.hosts);
+  return {
+    ...(required as Label),
+    ...(state === undefined ? {} : { state }),
+    ...(claim === undefined ? {} : { claim }),
+    ...(hosts === undefined ? {} : { hosts }),
+  };
+}
+
+function toHosts(value: unknown): Label['hosts'] {
+  if (typeof value !== 'object' || value === null) return undefined;
+  return Object.fromEntries(
+    Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
+  );
 }

@@ -2,8 +2,10 @@
 import {
   decodeSuperblock,
   type Gfs2Superblock,
+  splitLockTable,
   superblockLength,
   superblockOffset,
+  unfinishedFilesystem,
 } from '../layout/gfs2-superblock.ts';
 import { decodeLabel, type Label, type LabelState, labelLength, labelOffset } from '../layout/label.ts';
 
@@ -21,8 +23,13 @@ export type Content =
   | { readonly kind: 'blank' }
   /** A label of ours, and the filesystem that it belongs to. Whether this is its own LUN is another question. */
   | { readonly kind: 'sr'; readonly label: Label; readonly superblock: Gfs2Superblock }
-  /** Something else, in words that go behind "carries". */
-  | { readonly kind: 'other'; readonly what: string };
+  /**
+   * What a call left that died in the midst of SR.create or SR.destroy, or is still at work: no SR, and
+   * nobody's data. Without a label where it died just when mkfs.gfs2 had ended.
+   */
+  | { readonly kind: 'unfinished'; readonly label?: Label; readonly superblock?: Gfs2Superblock }
+  /** Something else, in words that go behind "carries"; with its superblock where it is a gfs2. */
+  | { readonly kind: 'other'; readonly what: string; readonly superblock?: Gfs2Superblock };
 
 /**
  * Says what a LUN carries.
@@ -33,19 +40,53 @@ export type Content =
 export function recogniseContent(start: Uint8Array, labelRegion: Uint8Array): Content {
   const state = decodeLabel(labelRegion.subarray(0, labelLength));
   const superblock = decodeSuperblock(labelRegion.subarray(labelLength));
+  const found = superblock === undefined ? {} : { superblock };
+  if (state.kind === 'label' && state.label.state !== undefined) {
+    return { kind: 'unfinished', label: state.label, ...found };
+  }
+  if (state.kind === 'none' && isUnfinished(superblock)) return { kind: 'unfinished', ...found };
   if (state.kind === 'label' && superblock?.uuid === state.label.uuid.toLowerCase()) {
     return { kind: 'sr', label: state.label, superblock };
   }
   const filesystem = superblock === undefined ? undefined : describeGfs2(superblock);
   const label = describeLabel(state);
   if (label !== undefined) {
-    return { kind: 'other', what: filesystem === undefined ? label : `${label}, and ${filesystem}` };
+    return {
+      kind: 'other',
+      what: filesystem === undefined ? label : `${label}, and ${filesystem}`,
+      ...found,
+    };
   }
   const what = filesystem ?? recogniseFormat(start, labelRegion);
-  if (what !== undefined) return { kind: 'other', what };
+  if (what !== undefined) return { kind: 'other', what, ...found };
   return isZero(start) && isZero(labelRegion)
     ? { kind: 'blank' }
     : { kind: 'other', what: 'data of an unknown kind' };
+}
+
+function isUnfinished(superblock: Gfs2Superblock | undefined): boolean {
+  return (
+    superblock?.lockProtocol === 'lock_dlm' &&
+    splitLockTable(superblock.lockTable).filesystem === unfinishedFilesystem
+  );
+}
+
+/** What a LUN carries, in words that go behind "carries"; whether it is its own LUN is not looked at. */
+export function describeContent(content: Content): string {
+  switch (content.kind) {
+    case 'blank':
+      return 'nothing';
+    case 'other':
+      return content.what;
+    case 'sr':
+      return `SR "${content.label.name}" (${content.label.uuid})`;
+    case 'unfinished': {
+      const call = content.label?.state === 'destroying' ? 'SR.destroy' : 'SR.create';
+      return content.label === undefined
+        ? `an unfinished ${call}`
+        : `an unfinished ${call} of SR "${content.label.name}" (${content.label.uuid})`;
+    }
+  }
 }
 
 function describeLabel(state: LabelState): string | undefined {

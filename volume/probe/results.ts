@@ -2,8 +2,10 @@
 import type { ProbeResult, SrStat } from '../../src/smapi/interface.ts';
 import { extendDeviceConfig } from '../device-config.ts';
 import { formatPortal, type Portal } from '../iscsi/portal.ts';
+import { leastSrSize } from '../layout/journals.ts';
+import { describeContent } from './content.ts';
 import { formatTargetPortal, type Target } from './discovery.ts';
-import { blockSizes, type Disk, leastSize } from './lun.ts';
+import { blockSizes, type Disk } from './lun.ts';
 import type { Unit } from './units.ts';
 
 type Configuration = Readonly<Record<string, string>>;
@@ -91,12 +93,14 @@ function existingSr({ luns: [lun], identityProblem }: Unit): SrStat | undefined 
 const writeProtected = 'it is write-protected on the array';
 
 /** Why no SR can be made on a disk, other than that it carries something. */
-function obstacleOf(disk: Disk | undefined): string | undefined {
+export function obstacleOf(disk: Disk | undefined): string | undefined {
   if (disk === undefined) return undefined;
   const { bytes, blockSize } = disk.capacity;
   if (!blockSizes.includes(blockSize))
     return `its blocks have ${blockSize} bytes, which no filesystem can use`;
-  if (bytes < leastSize) return `it has ${bytes} bytes, too few for an SR; make it larger on the array`;
+  if (bytes < leastSrSize) {
+    return `it has ${bytes} bytes, too few for an SR, which needs ${leastSrSize} (${leastSrSize / 1048576n} MiB); make it larger on the array`;
+  }
   if (disk.readOnly === true) return writeProtected;
   const users = disk.registeredKeys?.length ?? 0;
   if (users > 0) return `it is in use: ${hosts(users)} registered a reservation key for it`;
@@ -148,20 +152,12 @@ function diskInfo({ capacity, readOnly, registeredKeys }: Disk): Configuration {
 
 function carries({ luns: [lun], identityProblem }: Unit): string {
   const content = lun.disk?.content;
-  switch (content?.kind) {
-    case undefined:
-      return 'unknown';
-    case 'blank':
-      return 'nothing';
-    case 'other':
-      return content.what;
-    case 'sr': {
-      const { name, uuid, scsiId } = content.label;
-      const sr = `SR "${name}" (${uuid})`;
-      if (scsiId !== lun.identity?.id) return `a copy of ${sr}, which is on the LUN with SCSI id ${scsiId}`;
-      return identityProblem === undefined ? sr : `${sr}, or a copy of it`;
-    }
-  }
+  if (content === undefined) return 'unknown';
+  const what = describeContent(content);
+  if (content.kind !== 'sr') return what;
+  const { scsiId } = content.label;
+  if (scsiId !== lun.identity?.id) return `a copy of ${what}, which is on the LUN with SCSI id ${scsiId}`;
+  return identityProblem === undefined ? what : `${what}, or a copy of it`;
 }
 
 /** Portals of a LUN with their groups, as far as discovery told of them. */

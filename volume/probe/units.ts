@@ -1,4 +1,5 @@
 /** Logical units: which of the LUNs that were seen are one disk, and which cannot be told apart. */
+import type { Content } from './content.ts';
 import type { Lun } from './inventory.ts';
 import { isDisk } from './lun.ts';
 
@@ -65,8 +66,20 @@ function likeness({ inquiry, serial, disk }: Lun): string {
     serial,
     disk?.capacity.bytes.toString(),
     disk?.capacity.blockSize,
-    content?.kind === 'sr' ? content.label.uuid : content,
+    content === undefined ? undefined : identifyContent(content),
   ]);
+}
+
+/** What tells two LUNs apart, without what an attached host may change between two looks. */
+function identifyContent(content: Content): readonly unknown[] {
+  switch (content.kind) {
+    case 'sr':
+      return [content.kind, content.label.uuid];
+    case 'unfinished':
+      return [content.kind, content.superblock?.uuid];
+    default:
+      return [content];
+  }
 }
 
 function compare(a: string, b: string): number {
