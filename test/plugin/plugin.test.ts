@@ -6,8 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CallName, Result } from '../../src/smapi/interface.ts';
 import { volumePlugin } from '../../volume/calls.ts';
 import { deviceConfigHelp } from '../../volume/device-config-help.ts';
+import { startFakeSystemd } from '../support/fake-systemd.ts';
 import { type CallFailed, readAnswer, runProcess } from '../support/xapi.ts';
-import { startFakeSystemd } from './fake-systemd.ts';
 
 const main = join(import.meta.dirname, '../../volume/main.ts');
 let folder: string;
@@ -130,7 +130,7 @@ describe('Plugin.diagnostics', () => {
   });
 
   it('does not wait for a bus that never answers', async () => {
-    await using systemd = await startFakeSystemd(true);
+    await using systemd = await startFakeSystemd({ silent: true });
     const text = await call('Plugin.diagnostics', { DBUS_SYSTEM_BUS_ADDRESS: systemd.address });
     expect(text).toMatch(/== services ==\nnot available: no answer within 3000 ms/);
     expect(text).toMatch(/^CPU: /m);
