@@ -1,13 +1,10 @@
-import { NumberedError, PluginError } from '../../src/smapi/errors.ts';
 import type { Handler, ProbeResult } from '../../src/smapi/interface.ts';
 import { type IscsiConfig, parseDeviceConfig } from '../device-config.ts';
 import { readInitiatorName } from '../iscsi/initiator-name.ts';
-import { formatPortal } from '../iscsi/portal.ts';
 import { discover, mergeTargets } from '../probe/discovery.ts';
-import { enumerate, sentenceOf, sentences, toProbeError } from '../probe/failures.ts';
-import { type Inventory, takeInventory } from '../probe/inventory.ts';
+import { sentenceOf, toProbeError } from '../probe/failures.ts';
+import { findUnits, noTargets } from '../probe/find.ts';
 import { targetRow, unitRows } from '../probe/results.ts';
-import { groupUnits, type Unit } from '../probe/units.ts';
 
 /** How long a probe may take altogether, in ms; more than any of its parts may take. */
 const deadline = 60_000;
@@ -62,51 +59,11 @@ async function probeLuns(
   initiatorName: string,
   signal: AbortSignal,
 ): Promise<readonly ProbeResult[]> {
-  const inventory = await takeInventory(config, initiatorName, signal);
-  if (inventory.targets.length === 0) {
-    if (inventory.failures.length === 0) throw noTargets(config, initiatorName);
-    throw toProbeError(inventory.failures, initiatorName);
-  }
-  const units = groupUnits(inventory.luns);
-  if (units.length === 0) throw noLuns(inventory, initiatorName);
-  const chosen =
-    config.scsiId === undefined
-      ? units
-      : units.filter(({ luns: [lun] }) => lun.identity?.id === config.scsiId);
-  if (chosen.length === 0) throw noSuchLun(config, inventory, units);
+  const { units, inventory } = await findUnits(config, initiatorName, signal);
   const context = {
     targets: mergeTargets(inventory.answers),
     warnings: inventory.warnings,
     chosen: config.scsiId !== undefined,
   };
-  return chosen.flatMap((unit) => unitRows(configuration, unit, context));
-}
-
-function noTargets({ portals }: IscsiConfig, initiatorName: string): Error {
-  return new PluginError(
-    'NoTargets',
-    `${enumerate(portals.map(formatPortal))} offers no target to ${initiatorName}; let this host in on the array.`,
-  );
-}
-
-function noLuns({ targets, failures }: Inventory, initiatorName: string): Error {
-  const also = failures.length === 0 ? '' : ` (${sentences(failures)})`;
-  return new NumberedError(
-    107,
-    'NoLuns',
-    `${enumerate(targets)} shows no disk to ${initiatorName}; map a LUN to this host on the array${also}.`,
-  );
-}
-
-function noSuchLun({ scsiId }: IscsiConfig, { targets, failures }: Inventory, units: readonly Unit[]): Error {
-  const luns = units.flatMap((unit) => unit.luns);
-  const ids = [...new Set(luns.flatMap(({ identity }) => (identity === undefined ? [] : [identity.id])))];
-  const shown = ids.length > 8 ? `${ids.slice(0, 8).join(', ')} and ${ids.length - 8} more` : ids.join(', ');
-  const problems = [...luns.flatMap(({ problem }) => problem ?? []), ...failures.map(sentenceOf)];
-  const also = problems.length === 0 ? '' : ` (${[...new Set(problems)].slice(0, 4).join('; ')})`;
-  return new NumberedError(
-    107,
-    'NoSuchLun',
-    `No LUN of ${enumerate(targets)} has SCSI id ${scsiId}; they have ${shown === '' ? 'none' : shown}${also}.`,
-  );
+  return units.flatMap((unit) => unitRows(configuration, unit, context));
 }
