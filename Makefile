@@ -62,7 +62,7 @@ lab-up: node_modules/.installed lab-packages
 	@$(AS_ROOT) $(NODE) vagrant/lab/up.ts
 
 lab-ssh:
-	@$(AS_ROOT) $(NODE) vagrant/lab/ssh.ts "$(HOST)" $(COMMAND)
+	@$(AS_ROOT) $(NODE) vagrant/lab/ssh.ts "$(HOST)" $(if $(COMMAND),'$(subst ','\'',$(COMMAND))')
 
 lab-down:
 	@$(AS_ROOT) $(NODE) vagrant/lab/down.ts

@@ -23,6 +23,15 @@ export const place = {
   temporary: join(labDirectory, 'tmp'),
   /** What the lab was brought up with. */
   settings: join(labDirectory, 'lab.json'),
+  /** The disk that the target's LUNs are parts of. */
+  luns: join(labDirectory, 'luns.img'),
+  /** What the machines have in common with the lab and nobody else may read. */
+  chap: join(labDirectory, 'chap.json'),
+  fenceToken: join(labDirectory, 'fence.token'),
+  /** What the fence server was asked and did. */
+  fenceLog: join(labDirectory, 'fence.log'),
+  /** What is installed on the hosts. */
+  appliance: join(labDirectory, 'appliance.tar'),
   /** The process that brings the lab up, while it does. */
   upPid: join(labDirectory, 'up.pid'),
 };

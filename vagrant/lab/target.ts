@@ -7,7 +7,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { closeSync, existsSync, ftruncateSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Machine } from '../lib/index.ts';
-import { labDirectory } from './place.ts';
+import { place } from './place.ts';
 
 /** The authority and the date of all names of the lab. */
 const naming = 'iqn.2026-11.lab.gfs2-iscsi-sr';
@@ -85,14 +85,13 @@ export class IscsiTarget {
 
   /** Makes it from nothing, or again; content and changes of LUNs stay. */
   async setUp(hosts: readonly string[]): Promise<void> {
-    const disk = join(labDirectory, 'luns.img');
-    if (!existsSync(disk)) {
-      const file = openSync(disk, 'wx', 0o600);
+    if (!existsSync(place.luns)) {
+      const file = openSync(place.luns, 'wx', 0o600);
       ftruncateSync(file, diskBytes);
       closeSync(file);
       // Writeback: a power cut of the target is one of QEMU, and what QEMU has written stays.
       await this.#machine.attachDisk({
-        path: disk,
+        path: place.luns,
         target: diskTarget,
         serial: diskSerial,
         cache: 'writeback',
@@ -265,8 +264,7 @@ export interface SessionCounts {
 
 /** The CHAP secrets of this lab, made when they are first asked for. */
 export function chapSecrets(): ChapSecrets {
-  const file = join(labDirectory, 'chap.json');
-  if (!existsSync(file)) {
+  if (!existsSync(place.chap)) {
     const secret = (): string => randomBytes(8).toString('hex');
     const fresh: ChapSecrets = {
       user: 'lab-host',
@@ -274,9 +272,9 @@ export function chapSecrets(): ChapSecrets {
       mutualUser: 'lab-target',
       mutualPassword: secret(),
     };
-    writeFileSync(file, JSON.stringify(fresh), { mode: 0o600 });
+    writeFileSync(place.chap, JSON.stringify(fresh), { mode: 0o600 });
   }
-  return JSON.parse(readFileSync(file, 'utf8')) as ChapSecrets;
+  return JSON.parse(readFileSync(place.chap, 'utf8')) as ChapSecrets;
 }
 
 function device({ target, number }: LunName): string {

@@ -4,6 +4,9 @@ import topology from '../topology.json' with { type: 'json' };
 const names = Object.keys(topology.networks);
 const [managementName] = names;
 
+/** The machines that a lab can have. */
+export const machineNames: readonly string[] = Object.keys(topology.machines);
+
 /** The networks' definitions for libvirt; the first one gives out the machines' fixed addresses. */
 export function networkDefinitions(): readonly { readonly name: string; readonly xml: string }[] {
   return Object.entries(topology.networks).map(([name, { prefix, bridge }]) => ({

@@ -10,6 +10,8 @@ export interface AttachDiskOptions {
   readonly serial?: string | undefined;
   /** QEMU's cache mode; `none` unless told, so that a power cut loses what a real one would lose. */
   readonly cache?: 'none' | 'writeback' | 'writethrough' | 'directsync' | 'unsafe' | undefined;
+  /** Whether the machine can only read it; such a disk can be in several machines at once. */
+  readonly readOnly?: boolean | undefined;
 }
 
 /** An attached disk. */
@@ -25,6 +27,7 @@ export function diskXml(options: AttachDiskOptions): string {
     `<disk type='file' device='disk'>`,
     `<driver name='qemu' type='raw' cache='${options.cache ?? 'none'}' discard='unmap'/>`,
     `<source file='${escapeXml(options.path)}'/>`,
+    ...(options.readOnly === true ? ['<readonly/>'] : []),
     `<target dev='${escapeXml(options.target)}' bus='${bus}'/>`,
     ...(options.serial === undefined ? [] : [`<serial>${escapeXml(options.serial)}</serial>`]),
     '</disk>',

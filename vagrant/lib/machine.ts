@@ -55,6 +55,11 @@ export class Machine {
     await (await this.#context.connection()).close();
   }
 
+  /** Whether it has power. A frozen machine has. */
+  async hasPower(): Promise<boolean> {
+    return (await this.#context.virsh.run(['domstate', this.#id()])).trim() !== 'shut off';
+  }
+
   /** Gives power to a machine that has none, and waits until it answers ssh. */
   async start(timeout?: number): Promise<void> {
     await this.#context.virsh.run(['start', this.#id()]);

@@ -1,5 +1,5 @@
 /** A lab: the machines of one Vagrantfile. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Virsh } from './domain.ts';
 import { InfrastructureError } from './errors.ts';
@@ -40,11 +40,13 @@ export class Vagrant {
   readonly #options: VagrantOptions;
   readonly #virsh: Virsh;
   readonly #connections = new Map<string, SshConnection>();
+  readonly #sshFile: string;
   #sshConfiguration: Promise<string> | undefined;
 
   constructor(options: VagrantOptions) {
     this.#options = options;
     this.#virsh = new Virsh(options.libvirtUri ?? 'qemu:///system', options.signal);
+    this.#sshFile = join(options.dataDirectory, 'ssh_config');
     mkdirSync(options.dataDirectory, { recursive: true, mode: 0o700 });
   }
 
@@ -63,7 +65,7 @@ export class Vagrant {
   /** Creates or starts machines (all unless told), side by side, and waits until they answer. */
   async up(machines: readonly string[] = [], timeout = 600_000): Promise<void> {
     await this.#vagrant(['up', '--provider=libvirt', '--parallel', ...machines], timeout);
-    this.#sshConfiguration = undefined;
+    this.#forgetSshConfiguration();
   }
 
   /** The state of each machine. */
@@ -81,7 +83,7 @@ export class Vagrant {
   async destroy(machines: readonly string[] = [], timeout = 300_000): Promise<void> {
     await this.#closeConnections(machines);
     await this.#vagrant(['destroy', '--force', ...machines], timeout);
-    this.#sshConfiguration = undefined;
+    this.#forgetSshConfiguration();
   }
 
   /** Ends the connections to all machines, which go on running. */
@@ -89,24 +91,36 @@ export class Vagrant {
     await this.#closeConnections([]);
   }
 
-  /** A file for `ssh -F` that knows the machines which run by their names. */
+  /**
+   * A file for `ssh -F` that knows the machines by their names. Vagrant takes seconds to say where they are, so
+   * the file is kept, for other processes too, until `up` or `destroy`.
+   */
   sshConfigurationFile(): Promise<string> {
-    this.#sshConfiguration ??= this.#writeSshConfiguration();
+    this.#sshConfiguration ??= existsSync(this.#sshFile)
+      ? Promise.resolve(this.#sshFile)
+      : this.#writeSshConfiguration();
     return this.#sshConfiguration;
+  }
+
+  #forgetSshConfiguration(): void {
+    this.#sshConfiguration = undefined;
+    rmSync(this.#sshFile, { force: true });
   }
 
   async #writeSshConfiguration(): Promise<string> {
     const running = [...(await this.status())].filter(([, state]) => state === 'running');
     const lines = await this.#vagrant(['ssh-config', ...running.map(([name]) => name)], 120_000);
     const blocks = lines.flatMap(({ type, data }) => (type === 'ssh-config' ? (data[0] ?? []) : []));
-    const file = join(this.#options.dataDirectory, 'ssh_config');
-    writeFileSync(file, `${blocks.join('\n')}\n`, { mode: 0o600 });
-    return file;
+    writeFileSync(this.#sshFile, `${blocks.join('\n')}\n`, { mode: 0o600 });
+    return this.#sshFile;
   }
 
   async #connection(name: string): Promise<SshConnection> {
     const known = this.#connections.get(name);
     if (known !== undefined) return known;
+    // It was off when the file was written.
+    if (!readFileSync(await this.sshConfigurationFile(), 'utf8').includes(`Host ${name}\n`))
+      this.#forgetSshConfiguration();
     const sockets = join(this.#options.dataDirectory, 'ssh');
     mkdirSync(sockets, { recursive: true, mode: 0o700 });
     const connection = new SshConnection({
