@@ -18,6 +18,8 @@ export interface CommandOptions {
   readonly timeout?: number;
   /** Exit codes that are no failure; `[0]` unless told. */
   readonly expect?: readonly number[];
+  /** How its output comes as text: `utf8` unless told; `hex` for bytes. */
+  readonly encoding?: 'utf8' | 'hex';
 }
 
 /** A command that could not be run, failed or took too long. */
@@ -59,6 +61,7 @@ export async function run(
     forceKillAfterDelay: killDelay,
     reject: false,
     stripFinalNewline: true,
+    encoding: options.encoding ?? 'utf8',
   });
   // A process that waits for a storage or a lock in the kernel survives SIGKILL until that is over.
   const patience = new AbortController();

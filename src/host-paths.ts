@@ -6,6 +6,8 @@ export const hostPaths = {
   mounts: process.env.GFS2_SR_MOUNT_DIR ?? '/run/sr-mount',
   /** The file with this host's iSCSI initiator name, shared with open-iscsi. */
   initiatorName: process.env.GFS2_SR_INITIATOR_NAME_FILE ?? '/etc/iscsi/initiatorname.iscsi',
+  /** The kernel's view of its devices. */
+  sys: process.env.GFS2_SR_SYS_DIR ?? '/sys',
   /** The product's own settings; most hosts have none. */
   settings: process.env.GFS2_SR_SETTINGS_FILE ?? '/etc/gfs2-iscsi-sr.conf',
   /** xapi's description of this host, with its installation uuid. */

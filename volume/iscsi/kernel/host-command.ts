@@ -1,0 +1,55 @@
+import type { CommandOptions, CommandResult } from '../../../src/commands.ts';
+import { PluginError } from '../../../src/smapi/errors.ts';
+
+/** Runs a command as `src/commands.ts` does, which is loaded only where one runs. */
+export async function run(
+  command: string,
+  args: readonly string[],
+  options?: CommandOptions,
+): Promise<CommandResult> {
+  const commands = await import('../../../src/commands.ts');
+  return commands.run(command, args, options);
+}
+
+/** How a command ended that may fail: with an exit code, or not at all. */
+export interface Outcome {
+  /** Undefined where it did not run, or not to its end. */
+  readonly exitCode: number | undefined;
+  /** What it said in its last line, or why there is no exit code; empty where it said nothing. */
+  readonly said: string;
+}
+
+/** Runs a command whose failure is for its caller to judge. */
+export async function attempt(
+  command: string,
+  args: readonly string[],
+  options: CommandOptions = {},
+): Promise<Outcome> {
+  try {
+    const { stdout, stderr } = await run(command, args, options);
+    return { exitCode: 0, said: lastLine(stderr) ?? lastLine(stdout) ?? '' };
+  } catch (error) {
+    if (!(error instanceof PluginError)) throw error;
+    const { exitCode, stderr } = error as PluginError & { exitCode?: number; stderr?: string };
+    return {
+      exitCode,
+      said: exitCode === undefined ? error.message : (lastLine(stderr ?? '') ?? error.message),
+    };
+  }
+}
+
+/**
+ * Writes to a file of /sys, where the kernel may not come back: so a process of its own does it.
+ *
+ * @param timeout milliseconds.
+ */
+export async function writeToKernel(file: string, value: string, timeout: number): Promise<void> {
+  await run('tee', [file], { input: value, timeout });
+}
+
+function lastLine(text: string): string | undefined {
+  return text
+    .split('\n')
+    .findLast((line) => line.trim() !== '')
+    ?.trim();
+}
