@@ -28,7 +28,7 @@ NODE := node_modules/node-linux-$(ARCH)/bin/node
 # The lab needs root, for a network namespace and mounts of its own.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
 GYP := $(NODE) node_modules/node-gyp/bin/node-gyp.js --nodedir=$(CURDIR)/node_modules/node-linux-$(ARCH) --loglevel=warn
-SOURCES = $(shell find src volume datapath native/lib -name '*.ts' -not -name '*.test.ts')
+SOURCES = $(shell find src volume datapath cluster cli native/lib -name '*.ts' -not -name '*.test.ts')
 NATIVE_SOURCES = $(shell find native src datapath -name '*.cc' -o -name '*.h' -o -name '*.gyp')
 
 .PHONY: help demo test lint asan bench install clean packages root lab-box lab-check lab-down lab-packages lab-ssh lab-up

@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    include: ['{native,src,volume,datapath,cluster,test,vagrant}/**/*.test.ts'],
+    include: ['{native,src,volume,datapath,cluster,cli,test,vagrant}/**/*.test.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

@@ -1,5 +1,7 @@
 /** The cluster that a shared SR stands on: corosync, dlm and fencing of this host. */
-import { PluginError } from '../src/smapi/errors.ts';
+import { askCorosync, type Corosync } from './corosync.ts';
+import { collectLockspaceFacts, lockspaceNodes, waitSentence } from './lockspaces.ts';
+import { checkRequirements, collectFacts } from './requirements.ts';
 
 /** A host of the cluster. */
 export interface ClusterMember {
@@ -23,31 +25,48 @@ export interface ClusterStatus {
 
 /**
  * Checks that a gfs2 may be made or mounted here: corosync runs and is quorate, dlm_controld runs and
- * follows this cluster, fencing is configured for every other host and armed.
+ * follows this cluster, fencing is configured for every other host and armed. Answers within seconds, also
+ * when a daemon hangs.
  *
- * @throws PluginError naming the one thing to fix.
+ * @throws PluginError naming the one thing to fix: `ClusterNotRunning`, `ClusterNotQuorate`,
+ *   `DlmNotRunning`, `DlmOfAnotherCluster`, `FencingDisabled`, `FencingNotConfigured`, `FenceAgentMissing`,
+ *   `FencingNotLoaded`, or `CommandFailed` for a daemon that does not answer or a tool that is not there.
  */
 export async function requireCluster(): Promise<ClusterStatus> {
-  throw new PluginError('NotSupported', 'This version cannot check the cluster yet.');
+  const corosync = checkRequirements(await collectFacts());
+  return {
+    name: corosync.clusterName,
+    nodeId: corosync.nodeId,
+    quorate: corosync.quorate,
+    members: membersOf(corosync),
+  };
 }
 
 /**
- * The hosts, anywhere in the cluster, that have a dlm lockspace, which means for a gfs2's that they have
- * it mounted; asked without joining it.
+ * The hosts, anywhere in the cluster, that have a dlm lockspace or are joining it, which means for a
+ * gfs2's that they have it mounted; asked without joining it.
  *
  * @param lockspace its name: what stands after the colon in a gfs2's lock table.
- * @throws PluginError when corosync does not run or does not answer.
+ * @throws PluginError `ClusterNotRunning`, or `CommandFailed` when corosync does not answer.
  */
-export async function lockspaceMembers(_lockspace: string): Promise<readonly ClusterMember[]> {
-  throw new PluginError('NotSupported', 'This version cannot ask for the members of a lockspace yet.');
+export async function lockspaceMembers(lockspace: string): Promise<readonly ClusterMember[]> {
+  const [nodes, corosync] = await Promise.all([lockspaceNodes(lockspace), askCorosync()]);
+  const members = corosync === undefined ? [] : membersOf(corosync);
+  return nodes.map(
+    (id) => members.find(({ nodeId }) => nodeId === id) ?? { nodeId: id, name: `node ${id}`, online: true },
+  );
 }
 
 /**
  * What a lockspace of this host waits for, such as the fencing of a host, as a sentence; undefined when it
- * waits for nothing or this host does not have it. Touches no filesystem.
+ * waits for nothing or this host does not have it. Touches no filesystem, and answers within seconds.
  *
  * @param lockspace its name: what stands after the colon in a gfs2's lock table.
  */
-export async function lockspaceWait(_lockspace: string): Promise<string | undefined> {
-  throw new PluginError('NotSupported', 'This version cannot ask what a lockspace waits for yet.');
+export async function lockspaceWait(lockspace: string): Promise<string | undefined> {
+  return waitSentence(await collectLockspaceFacts(lockspace));
+}
+
+function membersOf({ members }: Corosync): readonly ClusterMember[] {
+  return members.map(({ nodeId, name, online }) => ({ nodeId, name, online }));
 }

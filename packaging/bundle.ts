@@ -1,7 +1,7 @@
-/** Bundles each plugin into one file: `node packaging/bundle.ts OUTPUT_FOLDER`. */
+/** Bundles each plugin and program into one file: `node packaging/bundle.ts OUTPUT_FOLDER`. */
 import { join } from 'node:path';
 import { build, type Plugin } from 'esbuild';
-import { plugins } from './plugins.ts';
+import { plugins, programs } from './plugins.ts';
 
 const root = join(import.meta.dirname, '..');
 const output = process.argv[2];
@@ -31,7 +31,7 @@ const loadApart: Plugin = {
 
 await build({
   entryPoints: [
-    ...plugins.map(({ name, main }) => ({ in: join(root, main), out: name })),
+    ...[...plugins, ...programs].map(({ name, main }) => ({ in: join(root, main), out: name })),
     ...apart.map(({ module, out }) => ({ in: join(root, module), out })),
   ],
   plugins: [loadApart],

@@ -1,5 +1,5 @@
 /**
- * Installs the plugins below a folder: `node packaging/install.ts BUNDLES DESTDIR`.
+ * Installs the plugins and programs below a folder: `node packaging/install.ts BUNDLES DESTDIR`.
  *
  * Everything is made complete in a side folder first and then renamed into place, so that a running xapi
  * never sees half a plugin. `volume/` and `datapath/` themselves are never removed: xapi watches them.
@@ -20,7 +20,7 @@ import {
 import { basename, join } from 'node:path';
 import { posix } from '../src/posix/index.ts';
 import { type CallName, entryName } from '../src/smapi/interface.ts';
-import { type InstalledPlugin, plugins } from './plugins.ts';
+import { type InstalledPlugin, plugins, programs } from './plugins.ts';
 
 const root = join(import.meta.dirname, '..');
 const addons = ['posix', 'iscsi_initiator', 'loop'].map((name) =>
@@ -46,6 +46,11 @@ function install(bundleFolder: string, destdir: string): void {
       const folder = join(libexec, 'xapi-storage-script', plugin.kind);
       mkdirSync(folder, { recursive: true });
       putInPlace(linkEntries(plugin, stage), join(folder, plugin.name));
+    }
+    mkdirSync(join(destdir, 'usr/sbin'), { recursive: true });
+    for (const { name } of programs) {
+      symlinkSync('../libexec/gfs2-iscsi-sr/launcher', join(stage, name));
+      renameSync(join(stage, name), join(destdir, 'usr/sbin', name));
     }
   } finally {
     rmSync(stage, { recursive: true, force: true });

@@ -13,8 +13,18 @@ export interface InstalledPlugin {
   readonly calls: Plugin;
 }
 
-/** Everything that `make install` installs. */
+/** All plugins that `make install` installs. */
 export const plugins: readonly InstalledPlugin[] = [
   { kind: 'volume', name: 'org.xen.xapi.storage.gfs2', main: 'volume/main.ts', calls: volumePlugin },
   { kind: 'datapath', name: 'raw+file', main: 'datapath/raw+file/main.ts', calls: rawFilePlugin },
 ];
+
+/** A program for people, in `/usr/sbin`. */
+export interface InstalledProgram {
+  readonly name: string;
+  /** The main program, from the project's root. */
+  readonly main: string;
+}
+
+/** All programs that `make install` installs. */
+export const programs: readonly InstalledProgram[] = [{ name: 'gfs2-sr', main: 'cli/main.ts' }];

@@ -1,0 +1,25 @@
+/** All commands of `gfs2-sr`, by their words. Each one's code is loaded only when it runs. */
+import type { Command } from './command.ts';
+
+export const commands: Readonly<Record<string, Command>> = {
+  'cluster set-up': {
+    usage: '< CONFIGURATION.json',
+    summary: 'Set this host up for the cluster that the JSON on standard input describes',
+    run: async (args, terminal) => (await import('./cluster/set-up.ts')).setUp(args, terminal),
+  },
+  'cluster start': {
+    usage: '',
+    summary: 'Start the cluster on this host, now and at each boot',
+    run: async (args, terminal) => (await import('./cluster/start.ts')).start(args, terminal),
+  },
+  'cluster stop': {
+    usage: '',
+    summary: 'Stop the cluster on this host, unless an SR is mounted, until it is started again',
+    run: async (args, terminal) => (await import('./cluster/stop.ts')).stop(args, terminal),
+  },
+  'cluster status': {
+    usage: '[--json]',
+    summary: 'Show the cluster as this host sees it, and whether an SR can be attached',
+    run: async (args, terminal) => (await import('./cluster/status.ts')).status(args, terminal),
+  },
+};

@@ -1,0 +1,55 @@
+/** The clustered gfs2 filesystems of this host. */
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** A gfs2 that this host's kernel has, and that other hosts may have, too. */
+export interface ClusterFilesystem {
+  /** `CLUSTER:NAME`; the part after the colon is its lockspace's name. */
+  readonly lockTable: string;
+  /** Where it is mounted, as this process sees it: nowhere, if only another mount namespace has it. */
+  readonly mountPoints: readonly string[];
+}
+
+const folder = '/sys/fs/gfs2';
+
+/** Every gfs2 that is mounted on this host, in whichever mount namespace, and locks with dlm. Touches none. */
+export function clusterFilesystems(): readonly ClusterFilesystem[] {
+  const mountinfo = readOptional('/proc/self/mountinfo') ?? '';
+  return list(folder)
+    .filter((table) => readOptional(`${folder}/${table}/lock_module/proto_name`)?.trim() === 'lock_dlm')
+    .map((lockTable) => ({
+      lockTable,
+      mountPoints: parseMountPoints(mountinfo, readOptional(`${folder}/${lockTable}/id`)?.trim() ?? ''),
+    }));
+}
+
+/**
+ * Reads where a device is mounted from mountinfo; see proc_pid_mountinfo(5).
+ *
+ * @param device `MAJOR:MINOR`
+ */
+export function parseMountPoints(mountinfo: string, device: string): readonly string[] {
+  return mountinfo.split('\n').flatMap((line) => {
+    const [, , number, , point = ''] = line.split(' ');
+    if (number !== device) return [];
+    // Spaces and the like are spelt in octal.
+    return [
+      point.replace(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8))),
+    ];
+  });
+}
+
+function list(path: string): readonly string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+
+function readOptional(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
