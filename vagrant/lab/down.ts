@@ -1,9 +1,9 @@
 /** `node vagrant/lab/down.ts`: takes the lab down, to nothing. */
-import { labDown, upProcess } from './lab.ts';
+import { labDown, labProcess } from './lab.ts';
 
-const up = upProcess();
-if (up !== undefined) {
-  process.stderr.write(`The lab is being brought up by process ${up}: interrupt it, and nothing is left.\n`);
+const owner = labProcess();
+if (owner !== undefined) {
+  process.stderr.write(`The lab belongs to process ${owner}: interrupt it, and nothing is left.\n`);
   process.exitCode = 1;
 } else {
   await labDown();

@@ -4,10 +4,13 @@ import { join } from 'node:path';
 import { ensureBox } from '../box/build.ts';
 import { InfrastructureError, Vagrant } from '../lib/index.ts';
 import { chooseAccelerator } from './accelerator.ts';
+import { startFenceServer } from './fence.ts';
+import { setUpHosts } from './hosts.ts';
 import { installBox } from './install-box.ts';
 import { startLibvirtd } from './libvirtd.ts';
 import { createNamespace, processesInside, removeNamespace } from './namespace.ts';
 import { labDirectory, libvirtUri, place } from './place.ts';
+import { IscsiTarget } from './target.ts';
 
 /** What a lab was brought up with. */
 interface LabSettings {
@@ -43,11 +46,39 @@ export async function labUp(options: LabOptions): Promise<Vagrant> {
   await startLibvirtd(signal);
   onProgress('libvirtd runs, in a network namespace of its own');
   const settings: LabSettings = { hosts: options.hosts, accelerator };
-  writeFileSync(place.settings, JSON.stringify(settings));
   const vagrant = driverOf(settings, options);
   await vagrant.up();
   await vagrant.sshConfigurationFile();
+  onProgress('all machines answer');
+  writeFileSync(place.settings, JSON.stringify(settings));
+  await setUpMachines(vagrant, options);
   return vagrant;
+}
+
+/**
+ * Makes a target and hosts of the machines of a lab. May be repeated, as long as the hosts use nothing of the
+ * target.
+ */
+export async function setUpMachines(
+  vagrant: Vagrant,
+  { hosts, signal, onProgress }: Pick<LabOptions, 'hosts' | 'signal' | 'onProgress'>,
+): Promise<void> {
+  const names = hostNames(hosts);
+  await startFenceServer(signal);
+  await Promise.all([
+    new IscsiTarget(vagrant.machine('target')).setUp(names).then(() => onProgress('the target is set up')),
+    setUpHosts(names.map((name) => vagrant.machine(name))).then(() => onProgress('the hosts are set up')),
+  ]);
+}
+
+/** The names of the first hosts. */
+export function hostNames(count: number): readonly string[] {
+  return Array.from({ length: count }, (_, index) => `host${index + 1}`);
+}
+
+/** How many hosts the lab that is up has. */
+export function labHosts(): number {
+  return readSettings().hosts;
 }
 
 /**
@@ -58,9 +89,13 @@ export async function labUp(options: LabOptions): Promise<Vagrant> {
 export function openLab(
   options: Pick<LabOptions, 'onProgress'> & Partial<Pick<LabOptions, 'signal'>>,
 ): Vagrant {
-  if (upProcess() !== undefined || !existsSync(place.settings))
-    throw new InfrastructureError('The lab is not up: run make lab-up first.');
-  return driverOf(JSON.parse(readFileSync(place.settings, 'utf8')) as LabSettings, options);
+  return driverOf(readSettings(), options);
+}
+
+/** They are written when all machines are up. */
+function readSettings(): LabSettings {
+  if (!existsSync(place.settings)) throw new InfrastructureError('The lab is not up: run make lab-up first.');
+  return JSON.parse(readFileSync(place.settings, 'utf8')) as LabSettings;
 }
 
 function driverOf(
@@ -88,15 +123,23 @@ function driverOf(
 }
 
 /**
- * Takes the folder of the lab for this process, which brings it up.
+ * Takes the lab for this process, and takes away what one that was killed may have left.
  *
  * @throws InfrastructureError when there is a lab already.
  */
-export function claimLab(): void {
-  const other = upProcess();
+export async function claimLab(): Promise<void> {
+  const other = labProcess();
   if (other !== undefined)
-    throw new InfrastructureError(`The lab is being brought up by process ${other}: wait for it, or end it.`);
+    throw new InfrastructureError(`The lab belongs to process ${other}: wait for it, or interrupt it.`);
   if (processesInside().length > 0) throw new InfrastructureError('The lab is up: run make lab-down first.');
+  await labDown();
+  mkdirSync(labDirectory, { recursive: true, mode: 0o755 });
+  writeFileSync(place.process, String(process.pid));
+}
+
+/** Leaves the lab to whoever comes; it stays up. */
+export function leaveLab(): void {
+  rmSync(place.process, { force: true });
 }
 
 /** Ends all that belongs to the lab, whatever state it is in: processes, namespace, mounts, files. */
@@ -105,23 +148,12 @@ export async function labDown(): Promise<void> {
   rmSync(labDirectory, { recursive: true, force: true });
 }
 
-/** Says that this process brings the lab up. */
-export function recordUp(): void {
-  mkdirSync(labDirectory, { recursive: true, mode: 0o755 });
-  writeFileSync(place.upPid, String(process.pid));
-}
-
-/** Says that it does no more. */
-export function forgetUp(): void {
-  rmSync(place.upPid, { force: true });
-}
-
-/** The process that is bringing the lab up, if one is. */
-export function upProcess(): number | undefined {
-  if (!existsSync(place.upPid)) return undefined;
-  const pid = Number(readFileSync(place.upPid, 'utf8'));
+/** The process that has claimed the lab, if it still runs. */
+export function labProcess(): number | undefined {
+  if (!existsSync(place.process)) return undefined;
+  const pid = Number(readFileSync(place.process, 'utf8'));
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('lab/up.ts') ? pid : undefined;
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('vagrant/') ? pid : undefined;
   } catch {
     return undefined;
   }

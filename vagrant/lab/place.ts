@@ -2,10 +2,10 @@
 import { join } from 'node:path';
 
 /**
- * One folder, gone after lab-down. Its parents can be entered by anybody, for dnsmasq serves the lab's
- * addresses as nobody; its path is short, for it holds sockets.
+ * One folder, gone after lab-down; another one is another lab. Its parents can be entered by anybody, for dnsmasq
+ * serves the lab's addresses as nobody; its path is short, for it holds sockets.
  */
-export const labDirectory = '/var/lib/gfs2-iscsi-sr-lab';
+export const labDirectory = process.env.LAB_DIRECTORY ?? '/var/lib/gfs2-iscsi-sr-lab';
 
 export const place = {
   /** The lab's network namespace, as a mount. */
@@ -32,8 +32,10 @@ export const place = {
   fenceLog: join(labDirectory, 'fence.log'),
   /** What is installed on the hosts. */
   appliance: join(labDirectory, 'appliance.tar'),
-  /** The process that brings the lab up, while it does. */
-  upPid: join(labDirectory, 'up.pid'),
+  /** The secret of the hosts' cluster. */
+  clusterKey: join(labDirectory, 'cluster.key'),
+  /** The process that brings the lab up, or runs scenarios in it and takes it down. */
+  process: join(labDirectory, 'process.pid'),
 };
 
 /** The lab's libvirtd, for virsh. */

@@ -40,3 +40,9 @@ function macOf(network: string, number: number): string {
   const hexadecimal = (value: number): string => value.toString(16).padStart(2, '0');
   return `52:54:00:90:${hexadecimal(names.indexOf(network))}:${hexadecimal(number)}`;
 }
+
+/** The address of a machine on a network. */
+export function addressOf(machine: string, network: keyof typeof topology.networks): string {
+  const { number } = topology.machines[machine as keyof typeof topology.machines];
+  return `${topology.networks[network].prefix}.${number}`;
+}

@@ -2,7 +2,7 @@
  * `node vagrant/lab/up.ts`: brings the lab up. LAB_HOSTS says how many hosts (3 unless told), LAB_BOX_EXTRA
  * names a folder with more for the box. When it fails or is interrupted, nothing is left.
  */
-import { claimLab, forgetUp, labDown, labUp, recordUp } from './lab.ts';
+import { claimLab, labDown, labUp, leaveLab } from './lab.ts';
 
 if (process.getuid?.() !== 0) fail('The lab needs root: run it through sudo.');
 const hosts = Number(process.env.LAB_HOSTS ?? '3');
@@ -16,13 +16,10 @@ const interrupt = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interrupt.abort());
 
 try {
-  claimLab();
+  await claimLab();
 } catch (error) {
   fail(error instanceof Error ? error.message : String(error));
 }
-// What one that was killed may have left.
-await labDown();
-recordUp();
 try {
   const vagrant = await labUp({
     hosts,
@@ -31,7 +28,7 @@ try {
     onProgress: say,
   });
   await vagrant.close();
-  forgetUp();
+  leaveLab();
   say('the lab is up: make lab-ssh HOST=host1, make lab-down');
 } catch (error) {
   say(interrupt.signal.aborted ? 'interrupted' : error instanceof Error ? error.message : String(error));
