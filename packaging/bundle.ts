@@ -1,11 +1,18 @@
-/** Bundles each plugin and program into one file: `node packaging/bundle.ts OUTPUT_FOLDER`. */
+/**
+ * Bundles each plugin and program into one file: `node packaging/bundle.ts OUTPUT_FOLDER [--fault-points]`.
+ *
+ * With `--fault-points`, calls die where `GFS2_SR_FAULT` tells them to: for tests on real hosts, never for a
+ * release. `node packaging/fault-points.ts` prints the names.
+ */
 import { join } from 'node:path';
 import { build, type Plugin } from 'esbuild';
 import { plugins, programs } from './plugins.ts';
 
 const root = join(import.meta.dirname, '..');
-const output = process.argv[2];
-if (output === undefined) throw new Error('usage: bundle.ts OUTPUT_FOLDER');
+const [output, flag] = process.argv.slice(2);
+if (output === undefined || (flag !== undefined && flag !== '--fault-points')) {
+  throw new Error('usage: bundle.ts OUTPUT_FOLDER [--fault-points]');
+}
 
 /**
  * Large modules that few calls need: in a file of their own, for Node would have to parse them at every
@@ -14,6 +21,9 @@ if (output === undefined) throw new Error('usage: bundle.ts OUTPUT_FOLDER');
 const apart: readonly { readonly module: string; readonly out: string }[] = [
   { module: 'volume/plugin/diagnostics.ts', out: 'diagnostics' },
   { module: 'volume/sr/probe.ts', out: 'probe' },
+  { module: 'volume/providers/iscsi/userspace.ts', out: 'userspace' },
+  { module: 'volume/iscsi/kernel/index.ts', out: 'initiator' },
+  { module: 'cluster/index.ts', out: 'cluster' },
   { module: 'src/commands.ts', out: 'commands' },
 ];
 
@@ -52,7 +62,7 @@ await build({
     'import.meta.filename': '__filename',
     'import.meta.url': '__filename',
     // For tests of the sources: nobody may stop an installed plugin half-way, or give it another addon.
-    'process.env.GFS2_SR_FAULT': 'undefined',
+    ...(flag === '--fault-points' ? {} : { 'process.env.GFS2_SR_FAULT': 'undefined' }),
     'process.env.ISCSI_INITIATOR_ADDON': 'undefined',
   },
   logLevel: 'warning',

@@ -299,6 +299,18 @@ export class Session implements AsyncDisposable {
   }
 
   /**
+   * Returns once all that was written is on the medium (SYNCHRONIZE CACHE, SBC-3 section 5.22); at once for a
+   * unit that has no such command, for it has no cache either.
+   */
+  async synchronizeCache(lun: number): Promise<void> {
+    const long = await this.#optional(lun, 'SYNCHRONIZE CACHE(16)', () =>
+      this.#ask(lun, cdb.synchronizeCache16()),
+    );
+    if (long !== undefined) return;
+    await this.#optional(lun, 'SYNCHRONIZE CACHE(10)', () => this.#ask(lun, cdb.synchronizeCache10()));
+  }
+
+  /**
    * Logs out, waiting two seconds at most, and closes the connection. Commands
    * that are still under way reject with `closed`. May be called again.
    */

@@ -15,6 +15,7 @@ export type ImageFormat = 'raw';
  * - volumes: a volume is a name for an image.
  * - keys: what Volume.set stored.
  * - intents: images whose file and rows may disagree, for a call is in the midst of changing both.
+ * - hosts: the hosts that have a shared SR attached, each with the size of the LUN as it saw it.
  */
 export const schema = `
   CREATE TABLE sr (
@@ -50,6 +51,13 @@ export const schema = `
   CREATE TABLE intents (
     image TEXT PRIMARY KEY,
     format TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE hosts (
+    uuid TEXT PRIMARY KEY,
+    node_id INTEGER NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    initiator_name TEXT NOT NULL,
+    lun_size INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
   PRAGMA application_id = ${applicationId};
   PRAGMA user_version = ${schemaVersion};

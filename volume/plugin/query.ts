@@ -22,10 +22,10 @@ const featureOfCall: Readonly<Partial<Record<CallName, string>>> = {
 };
 
 /**
- * Features beyond a call: raw+file, the datapath of every volume, runs disks for reading only, and its
- * images are sparse files.
+ * Features beyond a call: raw+file, the datapath of every volume, runs disks for reading only, its images are
+ * sparse files, and SR.attach and the datapath work at boot without xapi, as HA's statefile needs it.
  */
-const furtherFeatures = ['VDI_ACTIVATE_READONLY', 'THIN_PROVISIONING'];
+const furtherFeatures = ['VDI_ACTIVATE_READONLY', 'VDI_ATTACH_OFFLINE', 'THIN_PROVISIONING'];
 
 /**
  * `Plugin.query`: what this plugin is, and what it does as it is installed.

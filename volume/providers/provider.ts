@@ -1,6 +1,6 @@
 /** What differs between SRs by where they are: everything else works on the SR's folder. */
-import { PluginError } from '../../src/smapi/errors.ts';
-import type { SrIdentity } from '../catalog/catalog.ts';
+import type { Health } from '../../src/smapi/interface.ts';
+import type { Catalog, SrIdentity } from '../catalog/catalog.ts';
 import type { AttachedSr } from '../sr/attached.ts';
 
 /** A device-config. */
@@ -10,6 +10,15 @@ export type Configuration = Readonly<Record<string, string>>;
 export interface Space {
   readonly free: bigint;
   readonly total: bigint;
+}
+
+/** How the storage below an SR is, as far as can be told without touching it. */
+export interface StorageHealth {
+  readonly health: Health;
+  /** Whether the SR's folder answers. */
+  readonly usable: boolean;
+  /** Sizes when they were last seen. */
+  readonly space: Space;
 }
 
 /** A kind of place for SRs. */
@@ -26,19 +35,21 @@ export interface Provider {
   destroy(sr: AttachedSr): Promise<void>;
   /** The room of the SR's filesystem; throws where nothing can be written to it. */
   space(sr: AttachedSr): Space;
+  /** How the storage below the SR is; absent where there is nothing to tell. Never waits for the storage. */
+  health?(sr: AttachedSr): Promise<StorageHealth>;
+  /**
+   * Told of the SR's new name or description, under the exclusive lock of its catalog, to copy them where a
+   * probe finds them.
+   *
+   * @param catalog with the new identity.
+   */
+  renamed?(sr: AttachedSr, catalog: Catalog): Promise<void>;
 }
 
-/**
- * The code of a provider.
- *
- * @throws PluginError `NotSupported`.
- */
+/** The code of a provider. */
 export async function loadProvider(name: 'path' | 'iscsi'): Promise<Provider> {
   if (name === 'path') return (await import('./path.ts')).pathProvider;
-  throw new PluginError(
-    'NotSupported',
-    'This version of the plugin only probes iSCSI LUNs; it can create and attach an SR only with provider=path.',
-  );
+  return (await import('./iscsi/index.ts')).iscsiProvider;
 }
 
 /**

@@ -7,7 +7,7 @@ import { isUuid } from '../../src/uuid.ts';
 /** An attached SR. Its uuid is its handle. */
 export interface AttachedSr {
   readonly uuid: string;
-  readonly provider: 'path';
+  readonly provider: 'path' | 'iscsi';
   /** Absolute path of the folder with the SR's files. */
   readonly path: string;
   /** The device-config it was attached with, secrets masked. */

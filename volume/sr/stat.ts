@@ -28,14 +28,20 @@ export const stat: Handler<'SR.stat'> = async ({ sr }) => {
     clustered: provider.clustered,
     health,
   });
+  const storage = await provider.health?.(attached);
+  if (storage !== undefined && !storage.usable) return form(attached, storage.space, storage.health);
   try {
     const catalog = await readCatalog(attached, ({ identity, destroying }) => ({ identity, destroying }), {
       evenDestroying: true,
     });
-    return form(catalog.identity, measure(attached, provider.space), healthOf(catalog));
+    return form(
+      catalog.identity,
+      measure(attached, provider.space),
+      healthOf(catalog) ?? storage?.health ?? ['Healthy', ''],
+    );
   } catch (error) {
     if (!isUnreachable(error) && !isNotWritable(error)) throw error;
-    return form(attached, { free: 0n, total: 0n }, ['Unreachable', error.message]);
+    return form(attached, storage?.space ?? { free: 0n, total: 0n }, ['Unreachable', error.message]);
   }
 };
 
@@ -47,8 +53,8 @@ function measure(sr: AttachedSr, space: (sr: AttachedSr) => Space): Space {
   }
 }
 
-function healthOf({ destroying }: Pick<Catalog, 'destroying'>): Health {
+function healthOf({ destroying }: Pick<Catalog, 'destroying'>): Health | undefined {
   return destroying
     ? ['Recovering', 'This SR is half destroyed; run SR.destroy again to finish that.']
-    : ['Healthy', ''];
+    : undefined;
 }

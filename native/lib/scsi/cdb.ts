@@ -66,11 +66,16 @@ function transfer16(opcode: number, lba: bigint, blocks: number): Uint8Array {
 export const read16 = (lba: bigint, blocks: number): Uint8Array => transfer16(0x88, lba, blocks);
 export const write16 = (lba: bigint, blocks: number): Uint8Array => transfer16(0x8a, lba, blocks);
 
+/** Of the whole unit: zero blocks from block 0 on are all there are. */
+export const synchronizeCache16 = (): Uint8Array => transfer16(0x91, 0n, 0);
+export const synchronizeCache10 = (): Uint8Array => block(10, 0x35);
+
 const NAMES: Record<number, string> = {
   0: 'TEST UNIT READY',
   18: 'INQUIRY',
   26: 'MODE SENSE(6)',
   37: 'READ CAPACITY(10)',
+  53: 'SYNCHRONIZE CACHE(10)',
   66: 'UNMAP',
   90: 'MODE SENSE(10)',
   94: 'PERSISTENT RESERVE IN',
