@@ -15,7 +15,10 @@ export async function run(
 export interface Outcome {
   /** Undefined where it did not run, or not to its end. */
   readonly exitCode: number | undefined;
-  /** What it said in its last line, or why there is no exit code; empty where it said nothing. */
+  /**
+   * What it said: the daemon's error that iscsiadm passes on, or its last line; or why there is no exit code.
+   * Empty where it said nothing.
+   */
   readonly said: string;
 }
 
@@ -27,13 +30,13 @@ export async function attempt(
 ): Promise<Outcome> {
   try {
     const { stdout, stderr } = await run(command, args, options);
-    return { exitCode: 0, said: lastLine(stderr) ?? lastLine(stdout) ?? '' };
+    return { exitCode: 0, said: telling(stderr) ?? telling(stdout) ?? '' };
   } catch (error) {
     if (!(error instanceof PluginError)) throw error;
     const { exitCode, stderr } = error as PluginError & { exitCode?: number; stderr?: string };
     return {
       exitCode,
-      said: exitCode === undefined ? error.message : (lastLine(stderr ?? '') ?? error.message),
+      said: exitCode === undefined ? error.message : (telling(stderr ?? '') ?? error.message),
     };
   }
 }
@@ -47,9 +50,8 @@ export async function writeToKernel(file: string, value: string, timeout: number
   await run('tee', [file], { input: value, timeout });
 }
 
-function lastLine(text: string): string | undefined {
-  return text
-    .split('\n')
-    .findLast((line) => line.trim() !== '')
-    ?.trim();
+function telling(text: string): string | undefined {
+  const reported = /initiator reported error \((?:\d+ - )?(.+?)\)/.exec(text)?.[1];
+  const last = text.split('\n').findLast((line) => line.trim() !== '');
+  return reported ?? last?.trim();
 }

@@ -1,14 +1,16 @@
 /** Who a disk is: as the kernel remembers it, and as it answers when it is asked. */
 import { type InquiryStrings, scsiIdentity } from '../scsi-id.ts';
 import { run } from './host-command.ts';
-import type { DiskAttributes } from './sysfs.ts';
+import { type Disk, readDiskPage, readDiskStrings } from './sysfs.ts';
 
 /** Milliseconds for one command to a disk. */
 const timeout = 10_000;
 
 /** The SCSI id of a disk when the kernel last looked, which may have been another LUN's. */
-export function rememberedId(disk: DiskAttributes): string | undefined {
-  return scsiIdentity(disk.page83, disk.page80, disk)?.id;
+export function rememberedId(disk: Disk): string | undefined {
+  const strings = readDiskStrings(disk);
+  const identity = scsiIdentity(readDiskPage(disk, '83'), undefined, strings);
+  return (identity ?? scsiIdentity(undefined, readDiskPage(disk, '80'), strings))?.id;
 }
 
 /**

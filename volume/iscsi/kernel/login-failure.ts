@@ -1,7 +1,8 @@
 /** What a failed login means, from iscsiadm's exit code and a look at the portal. */
 import { connect } from 'node:net';
 import { NumberedError, PluginError } from '../../../src/smapi/errors.ts';
-import type { PortalFailure, TargetPortal } from './model.ts';
+import type { Outcome } from './host-command.ts';
+import type { KernelTarget, PortalFailure, TargetPortal } from './model.ts';
 import { portalName } from './sessions.ts';
 
 /** Why a portal could not be logged in to. */
@@ -56,18 +57,18 @@ export function reach({ address, port }: TargetPortal, timeout: number): Promise
   });
 }
 
-/**
- * Tells what a login's end means.
- *
- * @param exitCode iscsiadm's; undefined where it did not end in time.
- * @param said its last line.
- * @param reached what {@link reach} found.
- */
+/** How a login ended. */
+export interface LoginEnd extends Outcome {
+  /** What {@link reach} found. */
+  readonly reached: Reach;
+}
+
+/** Tells what the end of a login without a session means. */
 export function describeFailure(
+  { iqn, mutualChap }: Pick<KernelTarget, 'iqn' | 'mutualChap'>,
   portal: TargetPortal,
-  iqn: string,
   initiatorName: string,
-  { exitCode, said, reached }: { exitCode: number | undefined; said: string; reached: Reach },
+  { exitCode, said, reached }: LoginEnd,
 ): LoginFailure {
   const name = portalName(portal);
   const at = (kind: LoginFailureKind, sentence: string): LoginFailure => ({ portal: name, kind, sentence });
@@ -90,6 +91,12 @@ export function describeFailure(
     return at(
       'hostname',
       `The host name of portal ${name} is not known; check this host's name servers, or use an address.`,
+    );
+  }
+  if (exitCode === exitCodes.login && mutualChap !== undefined) {
+    return at(
+      'authentication',
+      `The target ${iqn} at portal ${name} did not prove itself; check incoming_chapuser and incoming_chappassword.`,
     );
   }
   if (exitCode === exitCodes.fatalLogin || exitCode === exitCodes.login) {

@@ -6,19 +6,25 @@ import { prepareInitiator } from './daemon.ts';
 import { deleteRecord, findRecord, nodeArguments, putRecord } from './database.ts';
 import { attempt, type Outcome } from './host-command.ts';
 import { withRecords, withTargets } from './locks.ts';
-import { describeFailure, exitCodes, type LoginFailure, reach, toLoginError } from './login-failure.ts';
+import {
+  describeFailure,
+  exitCodes,
+  type LoginFailure,
+  type Reach,
+  reach,
+  toLoginError,
+} from './login-failure.ts';
 import type { KernelTarget, Login, Session, TargetPortal } from './model.ts';
 import { checkCredentials, loginTimeout } from './record-text.ts';
 import { distinctPortals, isUp, listSessions, portalName, sessionOver } from './sessions.ts';
 
 /** Milliseconds for all portals together: iscsid's own limit, and what it takes to tell us. */
 const limit = (loginTimeout + 3) * 1000;
-/** Once a portal is logged in to, the others have until so many milliseconds from the start. */
-const grace = 8_000;
-/** A portal that has not answered after so many milliseconds is looked at, for iscsid tries a dead one again. */
+/**
+ * A portal that has not let us in after so many milliseconds is looked at, for as long again at most: iscsid
+ * tries a dead one until its limit.
+ */
 const suspicion = 4_000;
-
-const unfinished: Outcome = { exitCode: undefined, said: 'it took too long' };
 
 /**
  * Logs in to all portals of a target at once, where there is no session yet.
@@ -50,36 +56,27 @@ export async function logIn(target: KernelTarget, scsiId: string): Promise<Login
   });
 }
 
-/** Tries all portals; answers for those that are not logged in to, once there is nothing to wait for. */
+/** Tries all portals; answers for those that are not logged in to in the end. */
 async function logInEverywhere(
   target: KernelTarget,
   initiatorName: string,
 ): Promise<readonly LoginFailure[]> {
-  const start = performance.now();
-  const stop = new AbortController();
   const portals = distinctPortals(target);
-  const pending = portals.map(async (portal) => {
-    const failure = await logInOver(target, portal, initiatorName, stop.signal);
-    if (failure === undefined) {
-      const left = Math.max(0, start + grace - performance.now());
-      setTimeout(() => stop.abort(), left).unref();
-    }
-    return failure;
+  const results = await Promise.all(
+    portals.map(async (portal) => [portal, await logInOver(target, portal, initiatorName)] as const),
+  );
+  const sessions = listSessions(target.iqn);
+  return results.flatMap(([portal, failure]) => {
+    const session = sessionOver(sessions, portal);
+    return failure === undefined || (session !== undefined && isUp(session)) ? [] : failure;
   });
-  const failures = await Promise.all(pending);
-  return failures.filter((failure) => failure !== undefined);
 }
 
-/**
- * Logs in over one portal.
- *
- * @param signal when others have waited long enough for this portal.
- */
+/** Logs in over one portal, where there is no session yet. */
 async function logInOver(
   target: KernelTarget,
   portal: TargetPortal,
   initiatorName: string,
-  signal: AbortSignal,
 ): Promise<LoginFailure | undefined> {
   const { iqn } = target;
   const name = portalName(portal);
@@ -91,45 +88,50 @@ async function logInOver(
     };
   }
   const present = (): Session | undefined => sessionOver(listSessions(iqn), portal);
+  const watch = watchPortal(portal);
   let outcome: Outcome = { exitCode: exitCodes.sessionExists, said: '' };
-  const known = present();
-  if (known === undefined) {
+  if (present() === undefined) {
     const record = await withRecords(() => putRecord(target, portal));
     const args = [...nodeArguments(iqn, record.portal), '-I', 'default', '--login'];
-    const login = attempt('iscsiadm', args, { timeout: limit });
-    outcome = await Promise.race([login, whenUnreachable(portal), whenAborted(signal)]);
+    outcome = await Promise.race([attempt('iscsiadm', args, { timeout: limit }), watch.failed]);
   }
-  // A session can be there and not be up: one that is lost, or that another login has begun.
-  const end = performance.now() + limit;
+  // A session can be there and not be up: one that is lost, or that an earlier login goes on with.
   const comes = outcome.exitCode === 0 || outcome.exitCode === exitCodes.sessionExists;
-  while (comes && !signal.aborted && performance.now() < end) {
+  const end = performance.now() + limit;
+  while (comes && watch.reached() === undefined && performance.now() < end) {
     const session = present();
     if (session !== undefined && isUp(session)) return undefined;
     await sleep(100);
   }
-  if (known !== undefined || comes) {
+  if (present() !== undefined) {
     return {
       portal: name,
       kind: 'timeout',
       sentence: `The session with ${iqn} over portal ${name} is lost, and the target does not take it up again; check the target and the storage network.`,
     };
   }
-  const reached = await reach(portal, 1_000);
-  return describeFailure(portal, iqn, initiatorName, { ...outcome, reached });
+  const reached = watch.reached() ?? (await reach(portal, suspicion));
+  return describeFailure(target, portal, initiatorName, { ...outcome, reached });
 }
 
-/** Ends once the portal has no answer and cannot be connected to; never while it can. */
-async function whenUnreachable(portal: TargetPortal): Promise<Outcome> {
-  await sleep(suspicion, undefined, { ref: false });
-  if ((await reach(portal, suspicion)) === 'open') await Promise.withResolvers<never>().promise;
-  return unfinished;
+/** A look at a portal that takes long to let us in. */
+interface PortalWatch {
+  /** Why the portal cannot be connected to; undefined as long as nothing says so. */
+  readonly reached: () => Reach | undefined;
+  /** Comes when it cannot be connected to; never where it can. */
+  readonly failed: Promise<Outcome>;
 }
 
-function whenAborted(signal: AbortSignal): Promise<Outcome> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve(unfinished);
-    signal.addEventListener('abort', () => resolve(unfinished), { once: true });
-  });
+function watchPortal(portal: TargetPortal): PortalWatch {
+  let reached: Reach | undefined;
+  const { promise, resolve } = Promise.withResolvers<Outcome>();
+  setTimeout(async () => {
+    const result = await reach(portal, suspicion);
+    if (result === 'open') return;
+    reached = result;
+    resolve({ exitCode: undefined, said: '' });
+  }, suspicion).unref();
+  return { reached: () => reached, failed: promise };
 }
 
 /** Removes records that were made for nothing. */

@@ -4,7 +4,7 @@ import { attempt } from './host-command.ts';
 import { askId, rememberedId } from './identity.ts';
 import type { Path, Session } from './model.ts';
 import { isUp, listSessions, portalName, sessionsOf } from './sessions.ts';
-import { readDisks } from './sysfs.ts';
+import { readDiskState, readDisks } from './sysfs.ts';
 
 /** Once there is one path, the others have so many milliseconds: not every portal need show the LUN. */
 const grace = 6_000;
@@ -30,7 +30,7 @@ export function pathsOver(sessions: readonly Session[], scsiId: string): readonl
         session,
         // The kernel's form of it: the number, unless the target uses flat addressing.
         lun: BigInt(disk.scsiAddress.split(':')[3] ?? '0'),
-        state: disk.state,
+        state: readDiskState(disk),
       })),
   );
 }

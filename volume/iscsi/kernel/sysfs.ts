@@ -14,18 +14,12 @@ export interface SessionAttributes {
   readonly persistentPort: string;
 }
 
-/** What /sys shows of a disk. */
-export interface DiskAttributes {
+/** A disk in /sys. */
+export interface Disk {
   /** Such as `sdb`. */
   readonly name: string;
   /** Such as `3:0:0:20`. */
   readonly scsiAddress: string;
-  readonly state: string;
-  /** VPD pages and INQUIRY strings as they were when the kernel last looked; a page may be missing. */
-  readonly page83: Uint8Array | undefined;
-  readonly page80: Uint8Array | undefined;
-  readonly vendor: string;
-  readonly product: string;
 }
 
 /** What /sys shows of a device of the device mapper. */
@@ -62,24 +56,31 @@ export function recoveryTimeoutFile(session: number): string {
 }
 
 /** The disks of a session that have a device node. */
-export function readDisks(session: number): readonly DiskAttributes[] {
+export function readDisks(session: number): readonly Disk[] {
   const device = `class/iscsi_session/session${session}/device`;
   return list(device)
     .filter((name) => /^target\d/.test(name))
     .flatMap((target) => list(`${device}/${target}`).map((name) => [target, name] as const))
     .filter(([, name]) => /^\d+(:\d+){3}$/.test(name))
-    .flatMap(([target, scsiAddress]) => {
-      const unit = `${device}/${target}/${scsiAddress}`;
-      return list(`${unit}/block`).map((name) => ({
-        name,
-        scsiAddress,
-        state: text(`${unit}/state`),
-        page83: page(`${unit}/vpd_pg83`),
-        page80: page(`${unit}/vpd_pg80`),
-        vendor: text(`${unit}/vendor`),
-        product: text(`${unit}/model`),
-      }));
-    });
+    .flatMap(([target, scsiAddress]) =>
+      list(`${device}/${target}/${scsiAddress}/block`).map((name) => ({ name, scsiAddress })),
+    );
+}
+
+/** The kernel's word for how a disk is. */
+export function readDiskState({ name }: Disk): string {
+  return text(`block/${name}/device/state`);
+}
+
+/** A page of vital product data as it was when the kernel last looked; undefined where the disk has none. */
+export function readDiskPage({ name }: Disk, page: '80' | '83'): Uint8Array | undefined {
+  const bytes = read(`block/${name}/device/vpd_pg${page}`);
+  return bytes?.length === 0 ? undefined : bytes;
+}
+
+/** The strings that a disk gave in its INQUIRY data. */
+export function readDiskStrings({ name }: Disk): { readonly vendor: string; readonly product: string } {
+  return { vendor: text(`block/${name}/device/vendor`), product: text(`block/${name}/device/model`) };
 }
 
 /** The file in which a disk's unit has `attribute`, such as `delete` or `rescan`. */
@@ -132,11 +133,6 @@ export function deviceName(path: string): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-function page(file: string): Uint8Array | undefined {
-  const bytes = read(file);
-  return bytes?.length === 0 ? undefined : bytes;
 }
 
 function text(file: string): string {
