@@ -98,48 +98,42 @@ export class IscsiTarget {
       });
     }
     const sources = join(import.meta.dirname, 'target');
-    await this.#write(program, readFileSync(join(sources, 'lab-target'), 'utf8'), '0755');
-    await this.#write(
-      '/etc/systemd/system/lab-target.service',
-      readFileSync(join(sources, 'lab-target.service'), 'utf8'),
-    );
     const secrets = chapSecrets();
-    await this.#write(
-      `${folder}/chap-chap`,
-      [
-        `userid=${secrets.user}`,
-        `password=${secrets.password}`,
-        `userid_mutual=${secrets.mutualUser}`,
-        `password_mutual=${secrets.mutualPassword}`,
-        '',
-      ].join('\n'),
-    );
-    await this.#write(
-      `${folder}/fixed`,
-      [
-        ...portals.pool.slice(1).map(({ address }) => `address ${address}/24`),
-        ...Object.entries(targets).map(([name, iqn]) => `target ${name} ${iqn}`),
-        ...Object.entries(portals).flatMap(([name, list]) =>
-          list.map(({ address, port, group }) => `portal ${name} ${group} ${address}:${port}`),
-        ),
-        ...hosts.map((host) => `initiator ${initiatorName(host)}`),
-        '',
-      ].join('\n'),
-    );
-    const luns = await this.luns();
+    const known = await this.luns();
+    // All at once: each command costs a machine that starts up a second.
     await this.#apply(
-      luns.length > 0
-        ? luns
-        : firstLuns.map((name, slot) => ({
-            ...name,
-            mebibytes: firstMebibytes,
-            serial: serialOf(name),
-            access: 'rw',
-            mapped: true,
-            slot,
-          })),
+      [
+        { path: program, mode: '0755', content: readFileSync(join(sources, 'lab-target'), 'utf8') },
+        {
+          path: '/etc/systemd/system/lab-target.service',
+          content: readFileSync(join(sources, 'lab-target.service'), 'utf8'),
+        },
+        {
+          path: `${folder}/chap-chap`,
+          content: [
+            `userid=${secrets.user}`,
+            `password=${secrets.password}`,
+            `userid_mutual=${secrets.mutualUser}`,
+            `password_mutual=${secrets.mutualPassword}`,
+            '',
+          ].join('\n'),
+        },
+        {
+          path: `${folder}/fixed`,
+          content: [
+            ...portals.pool.slice(1).map(({ address }) => `address ${address}/24`),
+            ...Object.entries(targets).map(([name, iqn]) => `target ${name} ${iqn}`),
+            ...Object.entries(portals).flatMap(([name, list]) =>
+              list.map(({ address, port, group }) => `portal ${name} ${group} ${address}:${port}`),
+            ),
+            ...hosts.map((host) => `initiator ${initiatorName(host)}`),
+            '',
+          ].join('\n'),
+        },
+        lunsFile(known.length > 0 ? known : newLuns()),
+      ],
+      'systemctl enable --quiet lab-target.service',
     );
-    await this.#machine.exec(['systemctl', 'enable', '--quiet', 'lab-target.service']);
   }
 
   /** Its LUNs. */
@@ -185,20 +179,31 @@ export class IscsiTarget {
     const { mebibytes } = await this.lun(from);
     await this.resize(to, mebibytes);
     await this.erase(to);
-    await this.#machine.exec(
-      ['dd', `if=${device(from)}`, `of=${device(to)}`, 'bs=4M', 'iflag=direct', 'conv=sparse,fsync'],
-      { timeout: 300_000 },
+    await this.runOn(
+      to,
+      ['dd', `if=${device(from)}`, 'bs=4M', 'iflag=direct', 'conv=sparse,fsync', 'status=none'],
+      'of=',
     );
   }
 
   /** Makes it read as zeros. */
   async erase(name: LunName): Promise<void> {
-    await this.#machine.exec(['blkdiscard', device(name)]);
+    await this.runOn(name, ['blkdiscard']);
   }
 
-  /** Runs a command with the path of its block device on the target as the last word: mkfs, dd, blkid. */
-  async runOn(name: LunName, command: readonly string[]): Promise<string> {
-    return (await this.#machine.exec([...command, device(name)], { timeout: 300_000 })).stdout;
+  /**
+   * Runs a command on the target with the path of a LUN's block device, and with `prefix` before it, as its last
+   * word: mkfs, dd, blkid. Nobody keeps it from what initiators use.
+   */
+  async runOn(name: LunName, command: readonly string[], prefix = ''): Promise<string> {
+    // LIO has the LUN's own device exclusively, which many tools ask for.
+    const script = [
+      'set -eu; side=side-$$; dmsetup create "$side" --table "$(dmsetup table "$1")"',
+      'trap \'udevadm settle; dmsetup remove --retry "$side"\' EXIT',
+      'last=$2/dev/mapper/$side; shift 2; "$@" "$last"',
+    ].join('\n');
+    const words = ['sh', '-c', script, 'sh', `${name.target}-${name.number}`, prefix, ...command];
+    return (await this.#machine.exec(words, { timeout: 300_000 })).stdout;
   }
 
   /** How many writes, discards and flushes it has had since the target's start. */
@@ -223,31 +228,42 @@ export class IscsiTarget {
     return { open, logins, refused, logouts, lost };
   }
 
+  /** Whether it has any session with a host. */
+  async hasSessionWith(target: TargetName, host: string): Promise<boolean> {
+    // LIO shows one session for each group, whatever their number.
+    const groups = `/sys/kernel/config/target/iscsi/${targets[target]}/tpgt_*/acls/${initiatorName(host)}/info`;
+    const { stdout } = await this.#machine.exec(['sh', '-c', `cat ${groups}`]);
+    return stdout.split('\n').some((line) => line.startsWith('InitiatorName:'));
+  }
+
   async #change(name: LunName, change: Partial<Lun>): Promise<void> {
     await this.lun(name);
     const luns = await this.luns();
-    await this.#apply(luns.map((lun) => (isSame(lun, name) ? { ...lun, ...change } : lun)));
+    await this.#apply([lunsFile(luns.map((lun) => (isSame(lun, name) ? { ...lun, ...change } : lun)))]);
   }
 
-  async #apply(luns: readonly Lun[]): Promise<void> {
-    await this.#write(`${folder}/luns`, luns.map(formatLun).join(''));
-    await this.#machine.exec([program], { timeout: 120_000 });
-  }
-
-  async #write(path: string, content: string, mode = '0600'): Promise<void> {
+  /** Writes files, has LIO follow them, and runs another command. */
+  async #apply(files: readonly TargetFile[], command = 'true'): Promise<void> {
+    const script = [
+      'set -e; umask 077',
+      'put() { mkdir -p "$(dirname "$1")"; cat >"$1.new"; chmod "$2" "$1.new"; mv "$1.new" "$1"; }',
+      ...files.map(
+        ({ path, mode, content }) => `put ${path} ${mode ?? '0600'} <<'END OF FILE'\n${content}END OF FILE`,
+      ),
+      program,
+      command,
+      '',
+    ].join('\n');
     // By its standard input: some of it is secret.
-    await this.#machine.exec(
-      [
-        'sh',
-        '-c',
-        'umask 077; mkdir -p "$(dirname "$1")"; cat >"$1.new"; chmod "$2" "$1.new"; mv "$1.new" "$1"',
-        'sh',
-        path,
-        mode,
-      ],
-      { input: content },
-    );
+    await this.#machine.exec(['bash', '-s'], { input: script, timeout: 120_000 });
   }
+}
+
+/** A file on the target; its content ends with a line's end. */
+interface TargetFile {
+  readonly path: string;
+  readonly mode?: string;
+  readonly content: string;
 }
 
 /** Counts of one target since its start. */
@@ -288,6 +304,21 @@ function isSame(one: LunName, other: LunName): boolean {
 /** The same in every lab: it is easier to follow an id through logs that one knows. */
 function serialOf({ target, number }: LunName): string {
   return createHash('sha256').update(`${target}-${number}`).digest('hex').slice(0, 32);
+}
+
+function lunsFile(luns: readonly Lun[]): TargetFile {
+  return { path: `${folder}/luns`, content: luns.map(formatLun).join('') };
+}
+
+function newLuns(): readonly Lun[] {
+  return firstLuns.map((name, slot) => ({
+    ...name,
+    mebibytes: firstMebibytes,
+    serial: serialOf(name),
+    access: 'rw',
+    mapped: true,
+    slot,
+  }));
 }
 
 function formatLun({ target, number, slot, mebibytes, serial, access, mapped }: Lun): string {

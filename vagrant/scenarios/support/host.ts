@@ -107,7 +107,7 @@ export class Host {
   /** The sessions of its kernel. */
   async sessions(): Promise<readonly KernelSession[]> {
     const lines = await this.sh(
-      'shopt -s nullglob; cd /sys/class/iscsi_session; for s in session*; do ' +
+      'cd /sys/class/iscsi_session 2>/dev/null || exit 0; shopt -s nullglob; for s in session*; do ' +
         'c=$(echo "$s"/device/connection*/iscsi_connection/connection*); ' +
         'echo "$s $(cat "$s/targetname") $(cat "$c/persistent_address"):$(cat "$c/persistent_port") $(cat "$s/tpgt") $(cat "$s/state")"; done',
     );
