@@ -20,6 +20,8 @@ export interface ExecOptions {
   readonly timeout?: number | undefined;
   /** Exit codes that are no failure; `[0]` unless told, `any` for all. */
   readonly expect?: readonly number[] | 'any' | undefined;
+  /** Called with each line that it prints, as it comes. */
+  readonly onLine?: ((line: string) => void) | undefined;
 }
 
 /** Where a machine's ssh is, and how to get there. */
@@ -63,6 +65,7 @@ export class SshConnection {
     const result = await this.#ssh(['-o', 'ControlMaster=no', machine, '--', words], {
       timeout: left,
       input: options.input,
+      onLine: options.onLine,
     });
     const { stdout, stderr, exitCode } = result;
     if (result.timedOut) throw new CommandTimeout(machine, command, timeout, stdout, stderr);
