@@ -25,14 +25,39 @@ interface Status {
 export async function haveCluster(hosts: readonly Host[]): Promise<void> {
   const ready = await Promise.all(hosts.map((host) => isComplete(host, hosts)));
   if (!ready.includes(false)) return;
-  const configuration = JSON.stringify(clusterConfiguration(hosts));
   await Promise.all(
     hosts.map(async (host) => {
-      await host.exec(['gfs2-sr', 'cluster', 'set-up'], { input: configuration, timeout: 120_000 });
-      await host.exec(['gfs2-sr', 'cluster', 'start'], { timeout: 180_000 });
+      await setUpCluster(host, hosts);
+      await startCluster(host);
     }),
   );
-  await eventually('all hosts in the cluster', { within: 60 }, async () => {
+  await completeCluster(hosts);
+}
+
+/** Sets a host up for the cluster of all hosts, with power fencing through the lab unless told. */
+export async function setUpCluster(
+  host: Host,
+  hosts: readonly Host[],
+  { fencing = true }: { readonly fencing?: boolean } = {},
+): Promise<void> {
+  const { fencing: devices, ...rest } = clusterConfiguration(hosts);
+  const input = JSON.stringify({ ...rest, fencing: fencing ? devices : [] });
+  await host.exec(['gfs2-sr', 'cluster', 'set-up'], { input, timeout: 120_000 });
+}
+
+/** Starts the cluster on a host. */
+export async function startCluster(host: Host): Promise<void> {
+  await host.exec(['gfs2-sr', 'cluster', 'start'], { timeout: 180_000 });
+}
+
+/** Stops the cluster on a host, which must have no SR attached. */
+export async function stopCluster(host: Host): Promise<void> {
+  await host.exec(['gfs2-sr', 'cluster', 'stop'], { timeout: 180_000 });
+}
+
+/** Waits until all hosts see each other in the cluster. */
+export async function completeCluster(hosts: readonly Host[], within = 60): Promise<void> {
+  await eventually('all hosts in the cluster', { within }, async () => {
     for (const host of hosts)
       if (!(await isComplete(host, hosts))) throw new Error(`${host.name} does not see all as members`);
   });
@@ -50,7 +75,7 @@ async function isComplete(host: Host, hosts: readonly Host[]): Promise<boolean> 
   return name === clusterName && quorate === true && hosts.every((each) => online.includes(each.name));
 }
 
-function clusterConfiguration(hosts: readonly Host[]): object {
+function clusterConfiguration(hosts: readonly Host[]) {
   return {
     name: clusterName,
     // Emulated processors are late now and then; ten seconds are what a host gets before it counts as lost.

@@ -11,6 +11,18 @@ import {
 
 const plugins = '/usr/libexec/xapi-storage-script';
 
+/** How to make a call. */
+export interface CallOptions {
+  /** Of a datapath plugin; the volume plugin's call unless told. */
+  readonly scheme?: string;
+  /** Milliseconds; 180,000 unless told. */
+  readonly timeout?: number;
+  /** A folder on the host with another installation of the plugins. */
+  readonly installation?: string;
+  /** More variables for the plugin. */
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
 /** A session of the host's kernel with a target. */
 export interface KernelSession {
   /** `session3`: a session that is made anew has another number. */
@@ -34,17 +46,19 @@ export class Host {
 
   /**
    * Makes a call of the volume plugin, or of a datapath plugin by its scheme. Its process may hang for ever,
-   * so that the clock stands outside: 180 s unless told.
+   * so that the clock stands outside.
    *
    * @throws CallFailed with the plugin's error; CommandTimeout; Error when the answer is none.
    */
   async call<N extends CallName>(
     name: N,
     parameters: Parameters<N>,
-    { scheme, timeout = 180_000 }: { readonly scheme?: string; readonly timeout?: number } = {},
+    { scheme, timeout = 180_000, installation = '', environment = {} }: CallOptions = {},
   ): Promise<Result<N>> {
     const folder = scheme === undefined ? 'volume/org.xen.xapi.storage.gfs2' : `datapath/${scheme}`;
-    const ended = await this.machine.exec([`${plugins}/${folder}/${name}`, '--json'], {
+    const variables = Object.entries(environment).map(([key, value]) => `${key}=${value}`);
+    const words = [`${installation}${plugins}/${folder}/${name}`, '--json'];
+    const ended = await this.machine.exec(variables.length === 0 ? words : ['env', ...variables, ...words], {
       input: formatRequest(parameters),
       timeout,
       expect: 'any',
@@ -71,7 +85,7 @@ export class Host {
   async refusal<N extends CallName>(
     name: N,
     parameters: Parameters<N>,
-    options?: { readonly scheme?: string; readonly timeout?: number },
+    options?: CallOptions,
   ): Promise<CallFailed> {
     try {
       await this.call(name, parameters, options);
