@@ -49,6 +49,8 @@ function usageOf(words: readonly string[]): readonly string[] {
   );
 }
 
+// A reader that has seen enough, such as head, is no failure.
+process.stdout.on('error', () => process.exit(0));
 void main(process.argv.slice(3)).then((code) => {
   process.exitCode = code;
 });

@@ -2,7 +2,7 @@
 import type { CommandResult } from '../src/commands.ts';
 
 /** Milliseconds for one question. */
-const patience = 5_000;
+const patience = 10_000;
 
 /** Runs a tool that asks a daemon, and answers how it ended, whatever its exit code. */
 export async function ask(tool: string, args: readonly string[] = []): Promise<CommandResult> {

@@ -1,7 +1,7 @@
 /** What must hold before a gfs2 is made or mounted on this host. */
 import { PluginError } from '../src/smapi/errors.ts';
 import { askCorosync, type Corosync } from './corosync.ts';
-import { askDlm, type DlmStatus, kernelClusterName } from './dlm.ts';
+import { askDlm, type DlmStatus, kernelClusterName, kernelLockspaces } from './dlm.ts';
 import { type Fencing, readFencing } from './fencing.ts';
 
 /** All that the requirements look at; a part is undefined where its daemon does not run. */
@@ -10,13 +10,15 @@ export interface ClusterFacts {
   readonly dlm: DlmStatus | undefined;
   /** The cluster that the kernel's dlm is in. */
   readonly kernelCluster: string | undefined;
+  /** The lockspaces of the kernel's dlm. */
+  readonly lockspaces: readonly string[];
   readonly fencing: Fencing;
 }
 
 /** Collects the facts, all at once and each within seconds. */
 export async function collectFacts(): Promise<ClusterFacts> {
   const [corosync, dlm, fencing] = await Promise.all([askCorosync(), askDlm(), readFencing()]);
-  return { corosync, dlm, fencing, kernelCluster: kernelClusterName() };
+  return { corosync, dlm, fencing, kernelCluster: kernelClusterName(), lockspaces: kernelLockspaces() };
 }
 
 /**
@@ -25,7 +27,9 @@ export async function collectFacts(): Promise<ClusterFacts> {
  * @returns the corosync of a host that may make or mount a gfs2.
  * @throws PluginError naming the first thing to fix.
  */
-export function checkRequirements({ corosync, dlm, kernelCluster, fencing }: ClusterFacts): Corosync {
+export function checkRequirements(facts: ClusterFacts): Corosync {
+  const { corosync, dlm, kernelCluster, lockspaces, fencing } = facts;
+  if (dlm === undefined && lockspaces.length > 0) throw leftoverLockspaces(lockspaces);
   if (corosync === undefined) {
     throw new PluginError(
       'ClusterNotRunning',
@@ -47,6 +51,14 @@ export function checkRequirements({ corosync, dlm, kernelCluster, fencing }: Clu
   }
   checkFencing(corosync, fencing);
   return corosync;
+}
+
+/** Lockspaces whose dlm_controld is gone: they never work again, and a new one would have this host fenced. */
+export function leftoverLockspaces(names: readonly string[]): PluginError {
+  return new PluginError(
+    'LeftoverLockspace',
+    `The lockspace ${names.join(', ')} is left over from a dlm_controld that is gone; reset this host, for nothing else removes it.`,
+  );
 }
 
 /** What keeps this host from having quorum, in words. */

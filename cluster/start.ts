@@ -7,7 +7,7 @@ import { setStartsAtBoot, startUnit } from '../src/systemd/units.ts';
 import { askCorosync } from './corosync.ts';
 import { dlmDaemon, kernelLockspaces } from './dlm.ts';
 import { hostFiles } from './host-files.ts';
-import { quorumSentence } from './requirements.ts';
+import { leftoverLockspaces, quorumSentence } from './requirements.ts';
 import { forbidStop } from './stop.ts';
 
 /** What a start came to. */
@@ -38,21 +38,15 @@ export async function startCluster(patience = 15_000): Promise<Started> {
   return waitsFor === undefined ? {} : { waitsFor };
 }
 
-/** A lockspace without its daemon never works again, and a new daemon would have this host fenced. */
 async function refuseLeftovers(): Promise<void> {
   const dlm = (await unitStates(['dlm.service'], 10_000)).get('dlm.service')?.active;
   if (dlm === 'active' || dlm === 'activating' || dlm === 'reloading') return;
   const lockspaces = kernelLockspaces();
   const daemon = dlmDaemon();
-  if (lockspaces.length > 0) {
-    throw new PluginError(
-      'LeftoverLockspace',
-      `The lockspace ${lockspaces.join(', ')} is left over from a dlm_controld that is gone; reset this host, for nothing else removes it.`,
-    );
-  }
+  if (lockspaces.length > 0) throw leftoverLockspaces(lockspaces);
   if (daemon !== undefined) {
     throw new PluginError(
-      'LeftoverLockspace',
+      'LeftoverDaemon',
       `A dlm_controld that systemd has given up still runs as process ${daemon.pid}; end it, and try again.`,
     );
   }

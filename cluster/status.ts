@@ -1,7 +1,7 @@
 /** How the cluster is, as this host sees it. */
 import { existsSync } from 'node:fs';
 import { askCorosync, type CorosyncMember } from './corosync.ts';
-import { askDlm, kernelClusterName, listLockspaces } from './dlm.ts';
+import { askDlm, kernelClusterName, kernelLockspaces, listLockspaces } from './dlm.ts';
 import { readFencing } from './fencing.ts';
 import { clusterFilesystems } from './filesystems.ts';
 import { hostFiles } from './host-files.ts';
@@ -52,6 +52,7 @@ export async function clusterState(): Promise<ClusterState> {
       dlm: dlm.value,
       fencing: fencing.value,
       kernelCluster: kernelClusterName(),
+      lockspaces: kernelLockspaces(),
     });
   });
   const known = lockspaces.status === 'fulfilled' ? (lockspaces.value ?? []) : [];
