@@ -28,12 +28,20 @@ export class CommandError extends PluginError {
   readonly stderr: string;
   /** The process of a command that not even SIGKILL ended: the kernel holds it in a system call. */
   readonly stuck: number | undefined;
+  /** Whether it took too long. */
+  readonly timedOut: boolean;
 
-  constructor(message: string, exitCode: number | undefined, stderr: string, stuck?: number) {
+  constructor(
+    message: string,
+    exitCode: number | undefined,
+    stderr: string,
+    late: { readonly timedOut?: boolean; readonly stuck?: number | undefined } = {},
+  ) {
     super('CommandFailed', message);
     this.exitCode = exitCode;
     this.stderr = stderr;
-    this.stuck = stuck;
+    this.stuck = late.stuck;
+    this.timedOut = late.timedOut ?? false;
   }
 }
 
@@ -53,7 +61,7 @@ export async function run(
   args: readonly string[],
   options: CommandOptions = {},
 ): Promise<CommandResult> {
-  const timeout = options.timeout ?? 60_000;
+  const timeout = Math.ceil(options.timeout ?? 60_000);
   const running = execa(command, [...args], {
     env: { PATH: path, LC_ALL: 'C' },
     input: options.input ?? '',
@@ -75,11 +83,14 @@ export async function run(
       `${command} did not end within ${timeout} ms, and cannot be killed: the kernel holds process ${running.pid}.`,
       undefined,
       '',
-      running.pid,
+      { timedOut: true, stuck: running.pid },
     );
   }
-  if (result.timedOut)
-    throw new CommandError(`${command} did not end within ${timeout} ms.`, undefined, result.stderr);
+  if (result.timedOut) {
+    throw new CommandError(`${command} did not end within ${timeout} ms.`, undefined, result.stderr, {
+      timedOut: true,
+    });
+  }
   if (result.exitCode === undefined) {
     const why =
       result.code === 'ENOENT'

@@ -42,8 +42,8 @@ export async function mountSr(device: string, uuid: string, lockTable: string): 
   try {
     await run('mount', ['-t', 'gfs2', '-o', options, device, path], { timeout: end - performance.now() });
   } catch (error) {
-    const { stuck, exitCode, message } = error as { stuck?: number; exitCode?: number; message: string };
-    if (stuck !== undefined || exitCode === undefined) {
+    const { stuck, timedOut, message } = error as { stuck?: number; timedOut?: boolean; message: string };
+    if (timedOut === true) {
       throw await waiting(uuid, lockTable, stuck === undefined ? undefined : String(stuck));
     }
     throw new PluginError(
@@ -99,9 +99,9 @@ export async function unmountSr(uuid: string): Promise<void> {
 function unmountFailed(
   uuid: string,
   path: string,
-  error: Error & { exitCode?: number; stuck?: number },
+  error: Error & { timedOut?: boolean; stuck?: number },
 ): PluginError {
-  if (error.exitCode === undefined) {
+  if (error.timedOut === true) {
     const holder = error.stuck === undefined ? '' : ` (the kernel holds process ${error.stuck})`;
     return new PluginError(
       'UnmountWaits',
