@@ -93,13 +93,13 @@ export function describeFailure(
       `The host name of portal ${name} is not known; check this host's name servers, or use an address.`,
     );
   }
-  if (exitCode === exitCodes.login && mutualChap !== undefined) {
-    return at(
-      'authentication',
-      `The target ${iqn} at portal ${name} did not prove itself; check incoming_chapuser and incoming_chappassword.`,
-    );
-  }
   if (exitCode === exitCodes.fatalLogin || exitCode === exitCodes.login) {
+    if (mutualChap !== undefined) {
+      return at(
+        'authentication',
+        `The target ${iqn} at portal ${name} did not prove itself, or answered with an error; check incoming_chapuser and incoming_chappassword, and see its log.`,
+      );
+    }
     return at(
       'target',
       `Portal ${name} answered the login to ${iqn} with an error; see the log of the target, and whether it has this name there.`,

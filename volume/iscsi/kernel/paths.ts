@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PluginError } from '../../../src/smapi/errors.ts';
-import { attempt } from './host-command.ts';
+import { attempt, writeToKernel } from './host-command.ts';
 import { askId, rememberedId } from './identity.ts';
 import type { Path, Session } from './model.ts';
 import { isUp, listSessions, portalName, sessionsOf } from './sessions.ts';
-import { readDiskState, readDisks } from './sysfs.ts';
+import { readDiskState, readDisks, scanFile } from './sysfs.ts';
 
 /** Once there is one path, the others have so many milliseconds: not every portal need show the LUN. */
 const grace = 6_000;
@@ -59,7 +59,7 @@ export async function waitForPaths(
 ): Promise<readonly Path[]> {
   const start = performance.now();
   const answers = new Map<string, string | undefined>();
-  const nextRescan = new Map<number, number>();
+  const rescans = new Map<number, { count: number; next: number }>();
   let firstSeen: number | undefined;
   for (;;) {
     const sessions = sessionsOf(iqns).filter(isUp);
@@ -85,19 +85,27 @@ export async function waitForPaths(
     await Promise.all(
       bare
         // A session that is new looks by itself at first.
-        .filter(({ id }) => now >= (nextRescan.get(id) ?? start + 1_000))
-        .map(async ({ id }) => {
-          await rescanSession(id, Math.min(rescanTimeout, start + timeout - now));
-          nextRescan.set(id, performance.now() + rescanPause);
+        .map(({ id }) => ({ id, ...(rescans.get(id) ?? { count: 0, next: start + 1_000 }) }))
+        .filter(({ next }) => now >= next)
+        .map(async ({ id, count }) => {
+          await rescanSession(id, count, Math.min(rescanTimeout, start + timeout - now));
+          rescans.set(id, { count: count + 1, next: performance.now() + rescanPause });
         }),
     );
     await sleep(250);
   }
 }
 
-async function rescanSession(id: number, limit: number): Promise<void> {
+/**
+ * Lets a session look for LUNs: for such as it has no disks of, and every second time also for other LUNs
+ * behind the disks that it has, which takes long where they are many.
+ */
+async function rescanSession(id: number, nth: number, limit: number): Promise<void> {
   // A disk of another LUN that does not answer must not keep us from this one.
-  await attempt('iscsiadm', ['-m', 'session', '-r', String(id), '--rescan'], { timeout: Math.ceil(limit) });
+  const timeout = Math.max(1_000, Math.ceil(limit));
+  const file = scanFile(id);
+  if (nth % 2 === 1) await attempt('iscsiadm', ['-m', 'session', '-r', String(id), '--rescan'], { timeout });
+  else if (file !== undefined) await writeToKernel(file, '- - -', timeout).catch(() => {});
 }
 
 function refuseDuplicates(paths: readonly Path[], scsiId: string): void {

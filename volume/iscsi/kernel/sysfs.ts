@@ -1,6 +1,6 @@
 /** Reading of /sys: the only module that knows where the kernel shows what. */
 import { readdirSync, readFileSync, realpathSync } from 'node:fs';
-import { basename } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { hostPaths } from '../../../src/host-paths.ts';
 
 /** What /sys/class/iscsi_session and /sys/class/iscsi_connection show of a session, as it is there. */
@@ -65,6 +65,16 @@ export function readDisks(session: number): readonly Disk[] {
     .flatMap(([target, scsiAddress]) =>
       list(`${device}/${target}/${scsiAddress}/block`).map((name) => ({ name, scsiAddress })),
     );
+}
+
+/** The file by which the kernel is told to look for LUNs that a session does not show; undefined where it is gone. */
+export function scanFile(session: number): string | undefined {
+  try {
+    const device = realpathSync(`${hostPaths.sys}/class/iscsi_session/session${session}/device`);
+    return `${hostPaths.sys}/class/scsi_host/${basename(dirname(device))}/scan`;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The kernel's word for how a disk is. */
