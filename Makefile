@@ -3,6 +3,7 @@
 # make asan     the initiator's tests under AddressSanitizer, with a leak check
 # make bench    the benchmarks; figures go to bench/figures
 # make install  the plugins, below DESTDIR
+# make lab      the scenarios, or SCENARIO=b, in a lab of their own: up, run, down
 # make lab-up   bring up the lab: an iSCSI target and LAB_HOSTS=3 hosts, as virtual machines
 # make lab-ssh  a shell on HOST=host1 of the lab, or COMMAND=...
 # make lab-down take the lab down, to nothing
@@ -31,7 +32,8 @@ GYP := $(NODE) node_modules/node-gyp/bin/node-gyp.js --nodedir=$(CURDIR)/node_mo
 SOURCES = $(shell find src volume datapath cluster cli native/lib -name '*.ts' -not -name '*.test.ts')
 NATIVE_SOURCES = $(shell find native src datapath -name '*.cc' -o -name '*.h' -o -name '*.gyp')
 
-.PHONY: help demo test lint asan bench install clean packages root lab-box lab-check lab-down lab-packages lab-ssh lab-up
+.PHONY: help demo test lint asan bench install clean packages root lab lab-box lab-check lab-down lab-install lab-packages lab-scenario \
+  lab-ssh lab-up
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -58,8 +60,19 @@ install: build/bundles/.built
 lab-box: node_modules/.installed lab-packages
 	$(AS_ROOT) $(NODE) vagrant/box/main.ts
 
-lab-up: node_modules/.installed lab-packages
+lab: build/installed lab-packages
+	@$(AS_ROOT) $(NODE) vagrant/scenarios/main.ts $(SCENARIO)
+
+lab-up: build/installed lab-packages
 	@$(AS_ROOT) $(NODE) vagrant/lab/up.ts
+
+# What is built now, on HOST=host1 or on all hosts of a lab that is up.
+lab-install: build/installed
+	@$(AS_ROOT) $(NODE) vagrant/lab/install.ts $(HOST)
+
+# A scenario in a lab that is up, which stays.
+lab-scenario: node_modules/.installed
+	@$(AS_ROOT) $(NODE) vagrant/scenarios/main.ts --here $(SCENARIO)
 
 lab-ssh:
 	@$(AS_ROOT) $(NODE) vagrant/lab/ssh.ts "$(HOST)" $(if $(COMMAND),'$(subst ','\'',$(COMMAND))')

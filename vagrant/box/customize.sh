@@ -29,7 +29,7 @@ fi
 # Nothing of a cluster, a target or Xen starts by itself: whoever sets a machine up starts what it needs.
 for unit in \
   corosync corosync-notifyd corosync-qdevice corosync-qnetd dlm iscsid open-iscsi multipathd nbd-client \
-  rtslib-fb-targetctl sbd xen xendomains qemu-guest-agent nftables ssh.socket; do
+  rtslib-fb-targetctl sbd sbd_remote xen xendomains qemu-guest-agent nftables ssh.socket; do
   chroot "$root" systemctl disable -q "$unit" 2>/dev/null || true
 done
 # What only costs time at each start. logind stays: power-off by ACPI is its work.

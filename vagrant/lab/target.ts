@@ -206,11 +206,22 @@ export class IscsiTarget {
     return (await this.#machine.exec(words, { timeout: 300_000 })).stdout;
   }
 
-  /** How many writes, discards and flushes it has had since the target's start. */
-  async changes(name: LunName): Promise<{ writes: number; sectors: number; discards: number }> {
-    const node = (await this.#machine.exec(['readlink', '-f', device(name)])).stdout.trim().slice(5);
-    const fields = (await this.#machine.exec(['cat', `/sys/block/${node}/stat`])).stdout.trim().split(/\s+/);
-    return { writes: Number(fields[4]), sectors: Number(fields[6]), discards: Number(fields[11]) };
+  /** What a LUN has had to write since the target's start. */
+  async changes(name: LunName): Promise<LunChanges> {
+    return (await this.changesOfAll([name]))[0] as LunChanges;
+  }
+
+  /** What LUNs have had to write since the target's start, in the order of `names`. */
+  async changesOfAll(names: readonly LunName[]): Promise<readonly LunChanges[]> {
+    const script = 'for device; do cat "/sys/block/$(basename "$(readlink -f "$device")")/stat"; done';
+    const { stdout } = await this.#machine.exec(['sh', '-c', script, 'sh', ...names.map(device)]);
+    return stdout
+      .trim()
+      .split('\n')
+      .map((line) => {
+        const fields = line.trim().split(/\s+/).map(Number);
+        return { writes: fields[4] ?? 0, sectors: fields[6] ?? 0, discards: fields[11] ?? 0 };
+      });
   }
 
   /** Its sessions with all initiators, by LIO's own count, and how sessions began and ended so far. */
@@ -264,6 +275,14 @@ interface TargetFile {
   readonly path: string;
   readonly mode?: string;
   readonly content: string;
+}
+
+/** What one LUN had to write. */
+export interface LunChanges {
+  readonly writes: number;
+  /** Of 512 bytes. */
+  readonly sectors: number;
+  readonly discards: number;
 }
 
 /** Counts of one target since its start. */

@@ -16,6 +16,8 @@ import {
 } from './support/sr.ts';
 
 const srLun: LunName = { target: 'pool', number: 20 };
+/** Its number is in another form than those below 256. */
+const blank: LunName = { target: 'pool', number: 300 };
 const name = 'the SR of scenario a';
 
 export const probe: Scenario = {
@@ -37,8 +39,8 @@ async function probeFromNothing({ host, target, step }: Stage): Promise<void> {
   const luns = await target.luns();
   const pool = luns.filter((lun) => lun.target === 'pool' && lun.mapped);
   const wrong = 'not-the-secret-1';
-  for (const lun of luns) await target.erase(lun);
-  const before = { changes: await changesOf(target, luns), counts: await bothSessions(target) };
+  await target.erase(blank);
+  const before = { changes: await target.changesOfAll(luns), counts: await bothSessions(target) };
   assert.deepEqual(await prober.sessions(), [], 'the host is logged in nowhere');
 
   for (const address of ['10.90.2.10', '10.90.2.210']) {
@@ -70,8 +72,8 @@ async function probeFromNothing({ host, target, step }: Stage): Promise<void> {
       return `LUNs ${rows.map(({ extra_info }) => extra_info.LUN).join(' ')}, each with its own SCSI id`;
     });
   }
-  await step('third step, LUN 300', async () => {
-    const rows = await probeRows(prober, await lunConfig(target, { target: 'pool', number: 300 }));
+  await step(`third step, LUN ${blank.number}`, async () => {
+    const rows = await probeRows(prober, await lunConfig(target, blank));
     assert.equal(rows.length, 1);
     assert.equal(rows[0]?.complete, true);
     assert.equal(rows[0]?.extra_info.carries, 'nothing');
@@ -105,7 +107,7 @@ async function probeFromNothing({ host, target, step }: Stage): Promise<void> {
 
   await step('what it left on the target', async () => {
     const counts = await bothSessions(target);
-    assert.deepEqual(await changesOf(target, luns), before.changes, 'no LUN was written');
+    assert.deepEqual(await target.changesOfAll(luns), before.changes, 'no LUN was written');
     const [begun, ended] = [counts.logins - before.counts.logins, counts.logouts - before.counts.logouts];
     assert.equal(counts.open, 0, 'no session is left');
     assert.equal(counts.lost, before.counts.lost, 'no session ended without a logout');
@@ -139,14 +141,14 @@ async function probeInUse({ host, target, step, afterwards }: Stage): Promise<vo
 
   await step(`${other.name} finds it, and writes nothing`, async () => {
     await quiet(target, srLun);
-    const before = await changesOf(target, [srLun]);
+    const before = await target.changes(srLun);
     const row = (await probeRows(other, chosen)).find((each) => each.sr !== undefined);
     assert.equal(row?.sr?.uuid, uuid);
     assert.equal(row?.sr?.name, name);
     assert.equal(row?.sr?.clustered, true);
     assert.equal(row?.configuration.sr_uuid, uuid);
     assert.equal(row?.complete, true);
-    assert.deepEqual(await changesOf(target, [srLun]), before);
+    assert.deepEqual(await target.changes(srLun), before);
     assert.deepEqual(await other.sessions(), []);
     return `${row?.sr?.name}, ${row?.sr?.total_space} bytes, ${row?.sr?.health.join(': ')}`;
   });
@@ -207,10 +209,6 @@ async function probeRows(
 }
 
 type Target = Stage['target'];
-
-async function changesOf(target: Target, luns: readonly LunName[]): Promise<readonly object[]> {
-  return await Promise.all(luns.map((lun) => target.changes(lun)));
-}
 
 async function bothSessions(target: Target) {
   const [pool, chap] = [await target.sessions('pool'), await target.sessions('chap')];

@@ -13,6 +13,7 @@ export const clusterName = 'lab';
 interface Status {
   readonly name?: string;
   readonly quorate?: boolean;
+  readonly dlm?: string;
   readonly members?: readonly { readonly name: string; readonly online: boolean }[];
 }
 
@@ -70,9 +71,14 @@ export async function clusterStatus(host: Host): Promise<Status> {
 }
 
 async function isComplete(host: Host, hosts: readonly Host[]): Promise<boolean> {
-  const { name, quorate, members = [] } = await clusterStatus(host);
+  const { name, quorate, dlm, members = [] } = await clusterStatus(host);
   const online = members.filter((member) => member.online).map((member) => member.name);
-  return name === clusterName && quorate === true && hosts.every((each) => online.includes(each.name));
+  return (
+    name === clusterName &&
+    quorate === true &&
+    dlm === 'running' &&
+    hosts.every((each) => online.includes(each.name))
+  );
 }
 
 function clusterConfiguration(hosts: readonly Host[]) {
