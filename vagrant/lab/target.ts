@@ -206,13 +206,8 @@ export class IscsiTarget {
     return (await this.#machine.exec(words, { timeout: 300_000 })).stdout;
   }
 
-  /** What a LUN has had to write since the target's start. */
-  async changes(name: LunName): Promise<LunChanges> {
-    return (await this.changesOfAll([name]))[0] as LunChanges;
-  }
-
   /** What LUNs have had to write since the target's start, in the order of `names`. */
-  async changesOfAll(names: readonly LunName[]): Promise<readonly LunChanges[]> {
+  async changes(names: readonly LunName[]): Promise<readonly LunChanges[]> {
     const script = 'for device; do cat "/sys/block/$(basename "$(readlink -f "$device")")/stat"; done';
     const { stdout } = await this.#machine.exec(['sh', '-c', script, 'sh', ...names.map(device)]);
     return stdout

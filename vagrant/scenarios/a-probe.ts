@@ -40,7 +40,7 @@ async function probeFromNothing({ host, target, step }: Stage): Promise<void> {
   const pool = luns.filter((lun) => lun.target === 'pool' && lun.mapped);
   const wrong = 'not-the-secret-1';
   await target.erase(blank);
-  const before = { changes: await target.changesOfAll(luns), counts: await bothSessions(target) };
+  const before = { changes: await target.changes(luns), counts: await bothSessions(target) };
   assert.deepEqual(await prober.sessions(), [], 'the host is logged in nowhere');
 
   for (const address of ['10.90.2.10', '10.90.2.210']) {
@@ -107,7 +107,7 @@ async function probeFromNothing({ host, target, step }: Stage): Promise<void> {
 
   await step('what it left on the target', async () => {
     const counts = await bothSessions(target);
-    assert.deepEqual(await target.changesOfAll(luns), before.changes, 'no LUN was written');
+    assert.deepEqual(await target.changes(luns), before.changes, 'no LUN was written');
     const [begun, ended] = [counts.logins - before.counts.logins, counts.logouts - before.counts.logouts];
     assert.equal(counts.open, 0, 'no session is left');
     assert.equal(counts.lost, before.counts.lost, 'no session ended without a logout');
@@ -141,14 +141,14 @@ async function probeInUse({ host, target, step, afterwards }: Stage): Promise<vo
 
   await step(`${other.name} finds it, and writes nothing`, async () => {
     await quiet(target, srLun);
-    const before = await target.changes(srLun);
+    const before = await target.changes([srLun]);
     const row = (await probeRows(other, chosen)).find((each) => each.sr !== undefined);
     assert.equal(row?.sr?.uuid, uuid);
     assert.equal(row?.sr?.name, name);
     assert.equal(row?.sr?.clustered, true);
     assert.equal(row?.configuration.sr_uuid, uuid);
     assert.equal(row?.complete, true);
-    assert.deepEqual(await target.changes(srLun), before);
+    assert.deepEqual(await target.changes([srLun]), before);
     assert.deepEqual(await other.sessions(), []);
     return `${row?.sr?.name}, ${row?.sr?.total_space} bytes, ${row?.sr?.health.join(': ')}`;
   });
@@ -223,7 +223,7 @@ async function bothSessions(target: Target) {
 /** Waits until a mounted filesystem that nobody uses has written all that it wants. */
 async function quiet(target: Target, lun: LunName): Promise<void> {
   for (let same = 0, last = ''; same < 3; ) {
-    const now = JSON.stringify(await target.changes(lun));
+    const now = JSON.stringify(await target.changes([lun]));
     same = now === last ? same + 1 : 0;
     last = now;
     await new Promise((resolve) => setTimeout(resolve, 1000));
