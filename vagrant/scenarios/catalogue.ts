@@ -1,5 +1,9 @@
 /** All scenarios, in the order in which they run. */
 import { probe } from './a-probe.ts';
+import { grow } from './f-grow.ts';
+import { attachAndDetach } from './g-attach.ts';
+import { killBetweenSteps } from './h-kill.ts';
+import { powerOff } from './i-power-off.ts';
 import type { Scenario } from './scenario.ts';
 
-export const catalogue: readonly Scenario[] = [probe];
+export const catalogue: readonly Scenario[] = [probe, grow, attachAndDetach, killBetweenSteps, powerOff];

@@ -40,3 +40,14 @@ export async function expectNoTraces(host: Host, target: IscsiTarget): Promise<v
       `${targets[name]} has a session with ${host.name}`,
     );
 }
+
+/** Removes what open-iscsi keeps of targets that a host had when it lost its power; no session must be left. */
+export async function forgetRecords(hosts: readonly Host[]): Promise<void> {
+  await Promise.all(
+    hosts.map((host) =>
+      host.sh(
+        'for root in /etc/iscsi /var/lib/iscsi; do rm -rf "$root"/nodes/* "$root"/send_targets/*; done',
+      ),
+    ),
+  );
+}
