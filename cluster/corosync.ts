@@ -26,13 +26,13 @@ export interface Corosync {
  * Asks the corosync of this host.
  *
  * @returns undefined when it does not run.
- * @throws CommandError when it runs but does not answer, or is not installed.
+ * @throws PluginError `DaemonSilent` when it runs but does not answer, CommandError when it is not installed.
  */
 export async function askCorosync(): Promise<Corosync | undefined> {
   const [map, quorum, statistics] = await Promise.all([
-    ask('corosync-cmapctl'),
-    ask('corosync-quorumtool', ['-s']),
-    ask('corosync-cmapctl', ['-m', 'stats', 'stats.knet']),
+    ask('corosync', 'corosync-cmapctl'),
+    ask('corosync', 'corosync-quorumtool', ['-s']),
+    ask('corosync', 'corosync-cmapctl', ['-m', 'stats', 'stats.knet']),
   ]);
   if (map.exitCode !== 0) return undefined;
   return parseCorosync(map.stdout, quorum.stdout, statistics.stdout);
@@ -69,10 +69,10 @@ export function parseCorosync(map: string, quorum: string, statistics: string): 
  *
  * @param group such as `dlm:controld`, or `dlm:ls:NAME` for a dlm lockspace.
  * @returns undefined when corosync does not run.
- * @throws CommandError when it runs but does not answer, or is not installed.
+ * @throws PluginError `DaemonSilent` when it runs but does not answer, CommandError when it is not installed.
  */
 export async function processGroup(group: string): Promise<readonly number[] | undefined> {
-  const { stdout, exitCode } = await ask('corosync-cpgtool');
+  const { stdout, exitCode } = await ask('corosync', 'corosync-cpgtool');
   return exitCode === 0 ? parseProcessGroups(stdout, group) : undefined;
 }
 

@@ -36,10 +36,10 @@ const configfs = '/sys/kernel/config/dlm/cluster';
  * Asks the dlm_controld of this host.
  *
  * @returns undefined when it does not run.
- * @throws CommandError when it runs but does not answer, or dlm_tool is not installed.
+ * @throws PluginError `DaemonSilent` when it runs but does not answer, CommandError when it is not installed.
  */
 export async function askDlm(): Promise<DlmStatus | undefined> {
-  return parseDlmStatus((await ask('dlm_tool', ['status', '-v'])).stdout);
+  return parseDlmStatus((await ask('dlm', 'dlm_tool', ['status', '-v'])).stdout);
 }
 
 /** Reads what `dlm_tool status -v` prints; without a daemon it prints something else, and exits with 0. */
@@ -64,7 +64,7 @@ export function parseDlmStatus(text: string): DlmStatus | undefined {
 
 /** The settings that dlm_controld runs with, by their names; empty when it does not run. */
 export async function dlmSettings(): Promise<ReadonlyMap<string, string>> {
-  const { stdout } = await ask('dlm_tool', ['dump_config']);
+  const { stdout } = await ask('dlm', 'dlm_tool', ['dump_config']);
   return new Map([...stdout.matchAll(/^(\w+)=(\S*)/gm)].map(([, key = '', value = '']) => [key, value]));
 }
 
@@ -74,7 +74,7 @@ export async function dlmSettings(): Promise<ReadonlyMap<string, string>> {
  * @returns undefined when dlm_controld does not run.
  */
 export async function listLockspaces(): Promise<readonly Lockspace[] | undefined> {
-  const { stdout, exitCode } = await ask('dlm_tool', ['ls']);
+  const { stdout, exitCode } = await ask('dlm', 'dlm_tool', ['ls']);
   return exitCode === 0 ? parseLockspaces(stdout) : undefined;
 }
 

@@ -30,7 +30,8 @@ export interface ClusterStatus {
  *
  * @throws PluginError naming the one thing to fix: `ClusterNotRunning`, `ClusterNotQuorate`,
  *   `DlmNotRunning`, `DlmOfAnotherCluster`, `FencingDisabled`, `FencingNotConfigured`, `FenceAgentMissing`,
- *   `FencingNotLoaded`, or `CommandFailed` for a daemon that does not answer or a tool that is not there.
+ *   `FencingNotLoaded`, `LeftoverLockspace`, `DaemonSilent` for a daemon that does not answer, or `CommandFailed`
+ *   for a tool that is not installed.
  */
 export async function requireCluster(): Promise<ClusterStatus> {
   const corosync = checkRequirements(await collectFacts());
@@ -47,7 +48,7 @@ export async function requireCluster(): Promise<ClusterStatus> {
  * gfs2's that they have it mounted; asked without joining it.
  *
  * @param lockspace its name: what stands after the colon in a gfs2's lock table.
- * @throws PluginError `ClusterNotRunning`, or `CommandFailed` when corosync does not answer.
+ * @throws PluginError `ClusterNotRunning`, or `DaemonSilent` when corosync does not answer.
  */
 export async function lockspaceMembers(lockspace: string): Promise<readonly ClusterMember[]> {
   const [nodes, corosync] = await Promise.all([lockspaceNodes(lockspace), askCorosync()]);

@@ -9,7 +9,7 @@ import { quorumSentence } from './requirements.ts';
  *
  * The daemons of these hosts are in the process group `dlm:ls:NAME` (dlm_controld's cpg.c).
  *
- * @throws PluginError `ClusterNotRunning` when corosync does not run; CommandError when it does not answer.
+ * @throws PluginError `ClusterNotRunning` when corosync does not run; or what `processGroup` throws.
  */
 export async function lockspaceNodes(lockspace: string): Promise<readonly number[]> {
   const nodes = await processGroup(`dlm:ls:${lockspace}`);
