@@ -1,9 +1,21 @@
 /** All scenarios, in the order in which they run. */
 import { probe } from './a-probe.ts';
+import { hammer } from './c-hammer.ts';
+import { powerCut } from './d-power-cut.ts';
+import { targetAway } from './e-target-away.ts';
 import { grow } from './f-grow.ts';
 import { attachAndDetach } from './g-attach.ts';
 import { killBetweenSteps } from './h-kill.ts';
 import { powerOff } from './i-power-off.ts';
 import type { Scenario } from './scenario.ts';
 
-export const catalogue: readonly Scenario[] = [probe, grow, attachAndDetach, killBetweenSteps, powerOff];
+export const catalogue: readonly Scenario[] = [
+  probe,
+  hammer,
+  powerCut,
+  targetAway,
+  grow,
+  attachAndDetach,
+  killBetweenSteps,
+  powerOff,
+];
