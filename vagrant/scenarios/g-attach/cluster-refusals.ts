@@ -98,7 +98,7 @@ async function anotherClustersSr({ host, target, step }: Stage, { sr, lun, ...ke
   const only = host(2);
   await step("another cluster's SR", async () => {
     const said = await target.runOn(lun, ['tunegfs2', '-l']);
-    const table = /^File system lock table: (\S+)/im.exec(said)?.[1] ?? /(lab:\S+)/.exec(said)?.[1];
+    const table = /^Lock table: (\S+)/m.exec(said)?.[1];
     assert(table !== undefined, said);
     await target.runOn(lun, ['tunegfs2', '-o', `locktable=theirs:${table.split(':')[1]}`]);
     const error = await only.refusal('SR.attach', { configuration: sr.configuration });
