@@ -11,8 +11,11 @@ const mebibyte = 1_048_576n;
 const least = 8n;
 /** The default of mkfs.gfs2 for big devices; a bigger one only takes longer to replay. */
 const most = 128n;
-/** Journals take at most this part of a LUN, where their least size lets them. */
-const part = 8n;
+/**
+ * Journals take at most this part of a LUN, where their least size lets them: the rest is for volumes, and
+ * mkfs.gfs2 writes every block of every journal.
+ */
+const part = 32n;
 
 /**
  * Bytes of the smallest LUN for an SR. mkfs.gfs2 needs 256 MiB for these journals and what is around them
