@@ -13,6 +13,11 @@ export function isNotWritable(error: unknown): error is PluginError {
   return error instanceof PluginError && error.name === 'SRNotWritable';
 }
 
+/** Whether a failure says that others have had a lock for too long. */
+export function isLockTimeout(error: unknown): boolean {
+  return error instanceof PluginError && error.name === 'LockTimeout';
+}
+
 /** The SR's storage has no room. Clients have a text for code 44. */
 export function noSpace(what: string, folder: string, cause: unknown): NumberedError {
   return new NumberedError(

@@ -1,6 +1,6 @@
 import type { Handler, Health, SrStat } from '../../src/smapi/interface.ts';
 import { type Catalog, readCatalog } from '../catalog/catalog.ts';
-import { isNotWritable, isUnreachable, toStorageError } from '../catalog/errors.ts';
+import { isLockTimeout, isNotWritable, isUnreachable, toStorageError } from '../catalog/errors.ts';
 import { loadProvider, type Space } from '../providers/provider.ts';
 import { type AttachedSr, getAttached } from './attached.ts';
 
@@ -40,6 +40,9 @@ export const stat: Handler<'SR.stat'> = async ({ sr }) => {
       healthOf(catalog) ?? storage?.health ?? ['Healthy', ''],
     );
   } catch (error) {
+    // Whoever has the catalog may wait for a storage that was well when it was asked.
+    const now = isLockTimeout(error) ? await provider.health?.(attached) : undefined;
+    if (now !== undefined && !now.usable) return form(attached, now.space, now.health);
     if (!isUnreachable(error) && !isNotWritable(error)) throw error;
     return form(attached, storage?.space ?? { free: 0n, total: 0n }, ['Unreachable', error.message]);
   }

@@ -8,10 +8,12 @@ import { distinctPortals, isTarget, isUp, listSessions, portalName, sessionOver 
  * asked, so that nothing can hang.
  *
  * @param targets the SR's targets with all portals that it should have a session over.
+ * @param mounted the device that is mounted, such as `/dev/sda`: without multipath I/O can go over no other.
  */
 export function pathsHealth(
   targets: readonly Pick<KernelTarget, 'iqn' | 'portals'>[],
   scsiId: string,
+  mounted?: string,
 ): PathsHealth {
   const sessions = listSessions();
   const paths = listPaths(scsiId).filter(({ session }) => targets.some(({ iqn }) => isTarget(session, iqn)));
@@ -30,7 +32,16 @@ export function pathsHealth(
     if (path === undefined) return [`portal ${where} of ${iqn} does not show the LUN`];
     return isUsable(path) ? [] : [`${path.device} over portal ${where} is ${path.state}`];
   });
-  const working = paths.filter(isUsable).length;
-  const waits = working === 0 && mapOf(scsiId) !== undefined;
-  return { working, lost: waits ? [...lost, 'all I/O waits for a path'] : lost };
+  const usable = paths.filter(isUsable);
+  const map = mapOf(scsiId);
+  const working =
+    map === undefined && mounted !== undefined
+      ? usable.filter(({ device }) => device === mounted).length
+      : usable.length;
+  const waits = working === 0 && map !== undefined;
+  return {
+    working,
+    idle: usable.length - working,
+    lost: waits ? [...lost, 'all I/O waits for a path'] : lost,
+  };
 }

@@ -78,8 +78,10 @@ export interface LunSizes {
 
 /** The paths to a LUN, told to people. */
 export interface PathsHealth {
-  /** How many paths work. */
+  /** How many paths work, of those that I/O can go over. */
   readonly working: number;
+  /** How many work besides, that I/O cannot go over: without multipath only the one that is mounted is used. */
+  readonly idle: number;
   /** What does not work, a sentence each without a full stop. */
   readonly lost: readonly string[];
 }

@@ -33,10 +33,11 @@ export function judge(state: StorageState): { readonly health: Health; readonly 
   if (paths.working === 0) {
     const since = unreachableSince === undefined ? '' : ` since ${unreachableSince}`;
     const wait = waits === undefined ? '' : `; besides, ${lowerFirst(waits)}`;
-    return unusable(
-      'Unreachable',
-      `No path to the LUN works${since}, and I/O waits for one: ${lost === '' ? 'the kernel has none' : lost}${wait}.`,
-    );
+    const what =
+      paths.idle === 0
+        ? `No path to the LUN works${since}, and I/O waits for one`
+        : `The one path to the LUN that this host uses does not work${since}, and I/O waits for it, for multipathd was not there to use the others`;
+    return unusable('Unreachable', `${what}: ${lost === '' ? 'the kernel has none' : lost}${wait}.`);
   }
   if (waits !== undefined) return unusable('Recovering', `The SR waits: ${lowerFirst(waits)}.`);
   if (lost === '') return { health: ['Healthy', ''], usable: true };
@@ -73,13 +74,14 @@ export async function requireUsable(path: string, use: LunUse, refused: string):
 }
 
 async function inspect(path: string, use: LunUse | undefined): Promise<StorageState> {
-  const mounted = findMount(path)?.type === 'gfs2';
+  const mount = findMount(path);
+  const mounted = mount?.type === 'gfs2';
   if (use === undefined) {
-    const paths = { working: mounted ? 1 : 0, lost: [] };
+    const paths = { working: mounted ? 1 : 0, idle: 0, lost: [] };
     return { mounted, withdrawn: false, waits: undefined, paths, unreachableSince: undefined };
   }
   const { pathsHealth } = await loadInitiator();
-  const paths = pathsHealth(use.targets, use.scsiId);
+  const paths = pathsHealth(use.targets, use.scsiId, mounted ? mount.source : undefined);
   const since = paths.working > 0 ? undefined : (use.unreachableSince ?? Date.now());
   if (since !== use.unreachableSince) {
     const { unreachableSince: _, ...rest } = use;
