@@ -12,12 +12,25 @@ interface Claim {
   readonly iqns: readonly string[];
 }
 
-/** Says that a LUN needs the sessions with a target, besides those that it needs already. */
-export function claimTarget(scsiId: string, iqn: string): void {
+/**
+ * Says that a LUN needs the sessions with a target, besides those that it needs already.
+ *
+ * @returns whether nobody has said so before.
+ */
+export function claimTarget(scsiId: string, iqn: string): boolean {
   const others = readClaims().find((claim) => claim.scsiId === scsiId)?.iqns ?? [];
+  if (others.includes(iqn.toLowerCase())) return false;
   mkdirSync(claimsFolder(), { recursive: true, mode: 0o700 });
-  const claim: Claim = { scsiId, iqns: [...new Set([...others, iqn.toLowerCase()])] };
-  writeFileAtomically(claimFile(scsiId), `${JSON.stringify(claim)}\n`);
+  writeClaim({ scsiId, iqns: [...others, iqn.toLowerCase()] });
+  return true;
+}
+
+/** Says that a LUN does not need the sessions with a target any more. */
+export function dropTarget(scsiId: string, iqn: string): void {
+  const claim = readClaims().find((each) => each.scsiId === scsiId);
+  const iqns = claim?.iqns.filter((each) => each !== iqn.toLowerCase()) ?? [];
+  if (iqns.length > 0) writeClaim({ scsiId, iqns });
+  else dropClaim(scsiId);
 }
 
 /** Says that a LUN needs no sessions any more. */
@@ -28,6 +41,10 @@ export function dropClaim(scsiId: string): void {
 /** Whether any LUN but `scsiId` needs the sessions with a target. */
 export function isClaimed(iqn: string, scsiId: string): boolean {
   return readClaims().some((claim) => claim.scsiId !== scsiId && claim.iqns.includes(iqn.toLowerCase()));
+}
+
+function writeClaim(claim: Claim): void {
+  writeFileAtomically(claimFile(claim.scsiId), `${JSON.stringify(claim)}\n`);
 }
 
 function readClaims(): readonly Claim[] {

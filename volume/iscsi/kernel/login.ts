@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readInitiatorName } from '../initiator-name.ts';
 import { isUnscopedLinkLocal } from '../portal.ts';
-import { claimTarget, dropClaim } from './claims.ts';
+import { claimTarget, dropTarget } from './claims.ts';
 import { prepareInitiator } from './daemon.ts';
 import { deleteRecord, findRecord, nodeArguments, putRecord } from './database.ts';
 import { attempt, type Outcome } from './host-command.ts';
@@ -44,14 +44,14 @@ export async function logIn(target: KernelTarget, scsiId: string): Promise<Login
   const initiatorName = readInitiatorName();
   await prepareInitiator();
   return withTargets([target.iqn], async () => {
-    claimTarget(scsiId, target.iqn);
+    const claimed = claimTarget(scsiId, target.iqn);
     const before = listSessions(target.iqn);
     const failures = await logInEverywhere(target, initiatorName);
     const sessions = listSessions(target.iqn);
     const made = sessions.filter(({ id }) => !before.some((session) => session.id === id));
     if (sessions.some(isUp)) return { sessions, made, failures };
     await forget(target, before);
-    dropClaim(scsiId);
+    if (claimed) dropTarget(scsiId, target.iqn);
     throw toLoginError(failures);
   });
 }
