@@ -22,4 +22,9 @@ export const commands: Readonly<Record<string, Command>> = {
     summary: 'Show the cluster as this host sees it, and whether an SR can be attached',
     run: async (args, terminal) => (await import('./cluster/status.ts')).status(args, terminal),
   },
+  'sr grow': {
+    usage: 'UUID',
+    summary: 'Make an attached SR as large as its LUN has become; on every host that has it, in any order',
+    run: async (args, terminal) => (await import('./sr/grow.ts')).grow(args, terminal),
+  },
 };
