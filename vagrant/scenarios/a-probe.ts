@@ -4,16 +4,8 @@ import type { Scenario, Stage } from './scenario.ts';
 import type { Host } from './support/host.ts';
 import { startLoad } from './support/load.ts';
 import type { ProbeRow } from './support/smapi.ts';
-import {
-  activate,
-  attachSr,
-  chapConfig,
-  createSr,
-  detachSr,
-  lunConfig,
-  type Sr,
-  targetConfig,
-} from './support/sr.ts';
+import { activate, attachSr, chapConfig, lunConfig, targetConfig } from './support/sr.ts';
+import { createVolume, temporarySr } from './support/temporary-sr.ts';
 
 const srLun: LunName = { target: 'pool', number: 20 };
 /** Its number is in another form than those below 256. */
@@ -119,24 +111,16 @@ async function probeFromNothing({ host, target, step }: Stage): Promise<void> {
 }
 
 /** Probes of a LUN with an SR, by the host that uses it and by another one. */
-async function probeInUse({ host, target, step, afterwards }: Stage): Promise<void> {
+async function probeInUse(stage: Stage): Promise<void> {
+  const { host, target, step } = stage;
   const [user, other] = [host(1), host(2)];
-  let sr: Sr | undefined;
-  await step(`SR.create and SR.attach on ${user.name}`, async () => {
-    const made = await createSr(user, target, srLun, name);
-    sr = made;
-    afterwards(async () => {
-      await user.call('SR.attach', { configuration: made.configuration });
-      await user.call('SR.destroy', { sr: made.uuid });
-      await user.call('SR.detach', { sr: made.uuid });
-    });
-    afterwards(() => detachSr([other], made));
-    await attachSr([user], made);
-    assert(await user.hasMounted(made.uuid));
-    return `SR ${made.uuid} on LUN ${srLun.number}`;
-  });
-  assert(sr !== undefined);
+  const sr = await temporarySr(stage, user, srLun, name);
   const { uuid } = sr;
+  await step(`SR.attach on ${user.name}`, async () => {
+    await attachSr([user], sr);
+    assert(await user.hasMounted(uuid));
+    return `SR ${uuid} on LUN ${srLun.number}`;
+  });
   const chosen = await lunConfig(target, srLun);
 
   await step(`${other.name} finds it, and writes nothing`, async () => {
@@ -154,13 +138,7 @@ async function probeInUse({ host, target, step, afterwards }: Stage): Promise<vo
   });
 
   await step(`probes in a loop on ${user.name}, with its own disk under I/O`, async () => {
-    const volume = await user.call('Volume.create', {
-      sr: uuid,
-      name: 'busy',
-      description: '',
-      size: 64n * 1024n * 1024n,
-      sharable: false,
-    });
+    const volume = await createVolume(user, sr, 'busy', 64);
     const disk = await activate(user, volume);
     const load = await startLoad(
       user,

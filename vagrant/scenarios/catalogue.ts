@@ -1,5 +1,6 @@
 /** All scenarios, in the order in which they run. */
 import { probe } from './a-probe.ts';
+import { share } from './b-share.ts';
 import { hammer } from './c-hammer.ts';
 import { powerCut } from './d-power-cut.ts';
 import { targetAway } from './e-target-away.ts';
@@ -11,6 +12,7 @@ import type { Scenario } from './scenario.ts';
 
 export const catalogue: readonly Scenario[] = [
   probe,
+  share,
   hammer,
   powerCut,
   targetAway,

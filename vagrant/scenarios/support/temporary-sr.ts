@@ -10,14 +10,19 @@ import { createSr, detachSr, type Sr } from './sr.ts';
  * nothing is left of it on any host.
  */
 export async function temporarySr(
-  { target, hosts, afterwards }: Pick<Stage, 'target' | 'hosts' | 'afterwards'>,
+  { target, hosts, step, afterwards }: Pick<Stage, 'target' | 'hosts' | 'step' | 'afterwards'>,
   maker: Host,
   lun: LunName,
   name: string,
 ): Promise<Sr> {
-  const sr = await createSr(maker, target, lun, name);
-  afterwards(() => removeSr(hosts, maker, sr));
-  return sr;
+  const made: Sr[] = [];
+  await step(`SR.create on ${maker.name}`, async () => {
+    const sr = await createSr(maker, target, lun, name);
+    made.push(sr);
+    afterwards(() => removeSr(hosts, maker, sr));
+    return `${sr.uuid} on LUN ${lun.number}`;
+  });
+  return made[0] as Sr;
 }
 
 /** Detaches an SR from all hosts, and has one destroy it. */
