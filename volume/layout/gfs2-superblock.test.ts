@@ -1,9 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, openSync, readSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, openSync, readSync, rmSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
-import { decodeSuperblock, superblockLength, superblockOffset } from './gfs2-superblock.ts';
+import { decodeSuperblock, superblockLength, superblockOffset, withLockTable } from './gfs2-superblock.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'superblock-'));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -27,6 +27,17 @@ it('reads what mkfs.gfs2 wrote', () => {
     lockTable: 'pool-a:sr1',
     uuid,
   });
+});
+
+it('gets another lock table, as tunegfs2 reads it too', () => {
+  const block = withLockTable(
+    format('-p', 'lock_dlm', '-t', 'pool-a:a-long-name-of-a-lock-table'),
+    'pool-b:sr2',
+  );
+  expect(decodeSuperblock(block)?.lockTable).toBe('pool-b:sr2');
+  const file = join(directory, 'image');
+  writeSync(openSync(file, 'r+'), block, 0, block.length, superblockOffset);
+  expect(execFileSync('tunegfs2', ['-l', file], { encoding: 'utf8' })).toMatch(/pool-b:sr2$/m);
 });
 
 it('reads a filesystem of one host, with small blocks', () => {

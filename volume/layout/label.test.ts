@@ -47,6 +47,22 @@ describe('a label', () => {
     }
   });
 
+  it('says what its SR is in the midst of, and no longer once that is over', () => {
+    const hosts = { 1: '0123456789abcdef', 12: 'fedcba9876543210' };
+    const claimed: Label = { ...label, state: 'creating', claim: 'host/1', hosts };
+    const area = written(blank, claimed);
+    expect(decodeLabel(area)).toMatchObject({ label: claimed });
+    expect(decodeLabel(written(area, label))).toEqual({ kind: 'label', label, generation: 2n });
+  });
+
+  it('keeps the hosts of all sixteen journals beside texts of full length', () => {
+    const hosts = Object.fromEntries(
+      Array.from({ length: 16 }, (_, id) => [id + 65_000, '0123456789abcdef']),
+    );
+    const full = { ...label, name: 'n'.repeat(255), description: 'd'.repeat(1023), hosts };
+    expect(decodeLabel(written(blank, full))).toMatchObject({ label: { hosts } });
+  });
+
   it('is not there on a blank LUN, and is damaged where both slots are', () => {
     expect(decodeLabel(blank)).toEqual({ kind: 'none' });
     const area = written(blank, label);
