@@ -25,20 +25,26 @@ After=corosync.service dlm.service iscsid.service open-iscsi.service multipathd.
  * A stop of dlm or corosync under a mounted gfs2 takes the host out of the cluster: it must be reset. Package
  * upgrades restart services, and people do. `gfs2-sr cluster stop` looks first; a shutdown is not affected.
  */
-const noManualStop = (unit: string): UnitFile => ({
-  path: `${unit}.d/50-gfs2-iscsi-sr.conf`,
-  content: `${head}
-# Stopped under a mounted SR, this host would have to be reset: use gfs2-sr cluster stop.
+const noManualStop = `# Stopped under a mounted SR, this host would have to be reset: use gfs2-sr cluster stop.
 [Unit]
 RefuseManualStop=yes
-`,
-});
+`;
+
+/**
+ * dlm_controld ends within a second, or never, while a lockspace exists. At a shutdown with an SR that is
+ * still in use systemd would wait twice its usual time, three minutes in all, for nothing.
+ */
+const quickStop = `
+# It ends at once or, while a lockspace exists, never.
+[Service]
+TimeoutStopSec=10s
+`;
 
 /** All that the set-up installs. */
 export const unitFiles: readonly UnitFile[] = [
   mountOrder,
-  noManualStop('corosync.service'),
-  noManualStop('dlm.service'),
+  { path: 'corosync.service.d/50-gfs2-iscsi-sr.conf', content: `${head}\n${noManualStop}` },
+  { path: 'dlm.service.d/50-gfs2-iscsi-sr.conf', content: `${head}\n${noManualStop}${quickStop}` },
 ];
 
 /** What lets a unit be stopped in this boot, by a file that comes after the one of the set-up. */
