@@ -130,14 +130,18 @@ describe('the place of an SR', () => {
     }
   });
 
-  it('is not on an iSCSI LUN in this version, and says so', async () => {
+  it.each([
+    ['ScsiId', { iqns: 'iqn.2001-04.com.example:a' }],
+    ['iqns', { ScsiId: '36001405aa' }],
+    ['iqns and ScsiId', {}],
+  ])('on a LUN is asked for %s where that does not say which LUN is meant', async (missing, given) => {
     using host = new VolumeHost();
-    const configuration = { ips: '127.0.0.1', iqns: 'iqn.2001-04.com.example:a', ScsiId: 'x' };
+    const configuration = { ips: '127.0.0.1', ...given };
     const failures = [
       await host.failure('SR.create', { uuid: host.uuid, configuration, name: '', description: '' }),
       await host.failure('SR.attach', { configuration: { ...configuration, sr_uuid: host.uuid } }),
     ];
-    for (const { params } of failures) expect(params[1]).toContain('provider=path');
+    for (const { params } of failures) expect(params[1]).toContain(`: ${missing} must say which LUN`);
   });
 });
 

@@ -1,4 +1,5 @@
 import { closeSync, constants, openSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { tryLock } from '../../src/locks/flock.ts';
 
 /** The exclusive lock of an image, until it is disposed of. */
@@ -24,4 +25,23 @@ export function lockImage(file: string): ImageLock | undefined {
   if (tryLock(fd, 'exclusive')) return { [Symbol.dispose]: () => closeSync(fd) };
   closeSync(fd);
   return undefined;
+}
+
+/**
+ * How long a lock is tried for where other hosts use the filesystem too, in milliseconds. A first try there can
+ * fail only because another host's kernel still keeps a lock that was given up.
+ */
+const patience = 1_000;
+
+/**
+ * As {@link lockImage}, for an image that other hosts may have had.
+ *
+ * @param local whether only this host has the SR's images.
+ */
+export async function lockIdleImage(file: string, local: boolean): Promise<ImageLock | undefined> {
+  for (let wait = 5, end = performance.now() + patience; ; wait = Math.min(wait * 2, 100)) {
+    const lock = lockImage(file);
+    if (lock !== undefined || local || performance.now() > end) return lock;
+    await sleep(wait);
+  }
 }

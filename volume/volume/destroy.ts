@@ -10,9 +10,10 @@ import { addImage, removeImage } from '../catalog/images.ts';
 import { addIntent, removeIntent } from '../catalog/intents.ts';
 import { addVolume, findVolume, removeVolume, setKey, type VolumeRow } from '../catalog/volumes.ts';
 import { volumesInUse } from '../images/in-use.ts';
-import { lockImage } from '../images/lock.ts';
+import { lockIdleImage } from '../images/lock.ts';
 import { freeingLimit, removeRawImage } from '../images/raw.ts';
 import { imageFile } from '../layout/sr-folder.ts';
+import { imagesAreLocal } from '../providers/provider.ts';
 import { getAttached } from '../sr/attached.ts';
 
 /**
@@ -25,12 +26,12 @@ export const destroy: Handler<'Volume.destroy'> = async ({ sr, key }) => {
   const attached = getAttached(sr);
   // Disposed of after the catalog is free for others: that frees the image's blocks.
   using locks = new DisposableStack();
-  await changeCatalog(attached, ({ database }) => {
+  await changeCatalog(attached, async ({ database }) => {
     const row = findVolume(database, key);
     if (row === undefined) return;
     const file = imageFile(attached.path, row.image);
     try {
-      const lock = lockImage(file);
+      const lock = await lockIdleImage(file, imagesAreLocal(attached));
       if (lock === undefined) throw volumesInUse([row], 'it is destroyed');
       locks.use(lock);
       inTransaction(database, () => {

@@ -8,9 +8,10 @@ import { setVirtualSize } from '../catalog/images.ts';
 import { addIntent, removeIntent } from '../catalog/intents.ts';
 import { findVolume } from '../catalog/volumes.ts';
 import { describeVolume, volumesInUse } from '../images/in-use.ts';
-import { lockImage } from '../images/lock.ts';
+import { lockIdleImage } from '../images/lock.ts';
 import { growRawImage, rawImageSize } from '../images/raw.ts';
 import { imageFile } from '../layout/sr-folder.ts';
+import { imagesAreLocal } from '../providers/provider.ts';
 import { getAttached } from '../sr/attached.ts';
 import { noSuchVolume } from './missing.ts';
 import { roundSize } from './size.ts';
@@ -24,7 +25,7 @@ import { roundSize } from './size.ts';
 export const resize: Handler<'Volume.resize'> = async ({ sr, key, new_size }) => {
   const attached = getAttached(sr);
   const size = roundSize(new_size);
-  await changeCatalog(attached, ({ database }) => {
+  await changeCatalog(attached, async ({ database }) => {
     const row = findVolume(database, key);
     if (row === undefined) throw noSuchVolume(key);
     const { image } = row;
@@ -36,7 +37,7 @@ export const resize: Handler<'Volume.resize'> = async ({ sr, key, new_size }) =>
       );
     }
     const file = imageFile(attached.path, image);
-    using lock = lockImage(file);
+    using lock = await lockIdleImage(file, imagesAreLocal(attached));
     if (lock === undefined) throw volumesInUse([row], 'it is resized');
     addIntent(database, image);
     faultPoint('resize.intent');

@@ -113,10 +113,10 @@ function unmountFailed(
   const who =
     users.length === 0
       ? 'something that shows in no process, such as a loop device or a mount in another namespace'
-      : `the process${users.length === 1 ? '' : 'es'} ${users.slice(0, 5).join(', ')}`;
+      : `process ${users.slice(0, 5).join(', process ')}`;
   return new PluginError(
     'SRInUse',
-    `The SR ${uuid} cannot be unmounted (${error.message.replace(/\.$/, '')}): ${who} on this host has something of it open; end that first.`,
+    `The SR ${uuid} cannot be unmounted: ${who} on this host has something of it open; end that first.`,
     { cause: error },
   );
 }
