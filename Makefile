@@ -1,5 +1,5 @@
 # make demo     probe a private iSCSI target step by step, then run a disk (sets up what it needs)
-# make test     lint, type check and all tests (sets up what it needs)
+# make test     lint, type check, all tests, and scenarios a and b in a lab (sets up what it needs)
 # make asan     the initiator's tests under AddressSanitizer, with a leak check
 # make bench    the benchmarks; figures go to bench/figures
 # make install  the plugins, below DESTDIR
@@ -41,7 +41,7 @@ help:
 demo: root build/installed packages
 	$(NODE) demo/demo.ts
 
-test: root lint build/installed packages
+test: root lint build/installed packages lab-packages
 	$(NODE) test/run.ts
 
 lint: node_modules/.installed

@@ -1,36 +1,66 @@
-/** Runs all tests, and closes with the line `N passed, N failed` for CI. */
+/**
+ * Runs all tests, then scenarios in a lab of virtual machines, and closes with the line `N passed, N failed`
+ * for CI, which counts a scenario as a test.
+ *
+ * Arguments go to vitest; with some, the lab stays away.
+ */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+
+interface Counts {
+  readonly passed: number;
+  readonly failed: number;
+}
+
+/** The scenarios that no change may break, and that fit into CI's time where machines are emulated. */
+const scenarios = ['a', 'b'];
 
 const root = join(import.meta.dirname, '..');
-const report = join(root, 'build/test-report.json');
-mkdirSync(dirname(report), { recursive: true });
-rmSync(report, { force: true });
+const build = join(root, 'build');
+mkdirSync(build, { recursive: true });
 
-const vitest = spawnSync(
-  process.execPath,
-  [
-    join(root, 'node_modules/vitest/vitest.mjs'),
-    'run',
-    '--reporter=default',
-    '--reporter=json',
-    `--outputFile.json=${report}`,
-    ...process.argv.slice(2),
-  ],
-  { cwd: root, stdio: 'inherit' },
-);
+const filters = process.argv.slice(2);
+const parts = [runVitest(filters), ...(filters.length === 0 ? [runLab()] : [])];
+const [passed, failed] = [sum(({ passed }) => passed), sum(({ failed }) => failed)];
+process.stdout.write(`${passed} passed, ${failed} failed\n`);
+process.exitCode = failed === 0 ? 0 : 1;
 
-interface Report {
-  readonly numPassedTests: number;
-  readonly numFailedTests: number;
-  readonly numFailedTestSuites: number;
-  readonly success: boolean;
+function sum(of: (counts: Counts) => number): number {
+  return parts.reduce((total, counts) => total + of(counts), 0);
 }
-const { numPassedTests, numFailedTests, numFailedTestSuites, success } = JSON.parse(
-  readFileSync(report, 'utf8'),
-) as Report;
-// A file that cannot even be loaded has no tests to fail.
-const failed = numFailedTests > 0 || success ? numFailedTests : Math.max(numFailedTestSuites, 1);
-process.stdout.write(`${numPassedTests} passed, ${failed} failed\n`);
-process.exitCode = vitest.status === 0 && success ? 0 : 1;
+
+function runVitest(files: readonly string[]): Counts {
+  const report = join(build, 'test-report.json');
+  rmSync(report, { force: true });
+  const { status } = spawnSync(
+    process.execPath,
+    [
+      join(root, 'node_modules/vitest/vitest.mjs'),
+      ...['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...files],
+    ],
+    { cwd: root, stdio: 'inherit' },
+  );
+  if (!existsSync(report)) return { passed: 0, failed: 1 };
+  const { numPassedTests, numFailedTests } = JSON.parse(readFileSync(report, 'utf8')) as {
+    numPassedTests: number;
+    numFailedTests: number;
+  };
+  // A file that cannot even be loaded has no tests to fail.
+  return { passed: numPassedTests, failed: status === 0 ? numFailedTests : Math.max(numFailedTests, 1) };
+}
+
+/** A lab that fails is a failure of each scenario that it should have run. */
+function runLab(): Counts {
+  const report = join(build, 'scenario-report.json');
+  rmSync(report, { force: true });
+  spawnSync(process.execPath, [join(root, 'vagrant/scenarios/main.ts'), '--report', report, ...scenarios], {
+    cwd: root,
+    stdio: 'inherit',
+  });
+  const outcomes = existsSync(report)
+    ? (JSON.parse(readFileSync(report, 'utf8')) as readonly { failure?: string }[])
+    : [];
+  const succeeded = outcomes.filter(({ failure }) => failure === undefined).length;
+  return { passed: succeeded, failed: scenarios.length - succeeded };
+}
