@@ -4,8 +4,13 @@ import { type LockMode, lock, tryLock } from '../../src/locks/flock.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
 import { catalogFile, catalogLockFile } from '../layout/sr-folder.ts';
 
-/** How long a call waits for others on the catalog unless told, in milliseconds. */
-const defaultPatience = 20_000;
+/**
+ * How long a call waits for others on the catalog unless told, in milliseconds: an array that changes over to
+ * its other controller is away for half a minute, and whoever has the catalog then waits for it.
+ */
+const defaultPatience = 60_000;
+/** For the storage, beyond that: whoever waits for a call that hangs is to name it, and not to hang as well. */
+const beyond = 30_000;
 
 /**
  * Locks the catalog of the SR in `folder`; the lock ends when the descriptor is closed, or this process
@@ -18,7 +23,7 @@ export async function lockCatalog(
   mode: LockMode,
   patience = defaultPatience,
 ): Promise<number> {
-  waitsFor(`the storage of the SR in ${folder}`);
+  waitsFor(`the storage of the SR in ${folder}`, patience + beyond);
   const fd = openLockFile(folder);
   try {
     if (!tryLock(fd, mode)) await lock(fd, mode, patience, `the catalog of the SR in ${folder}`);

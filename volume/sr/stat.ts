@@ -4,6 +4,9 @@ import { isLockTimeout, isNotWritable, isUnreachable, toStorageError } from '../
 import { loadProvider, type Space } from '../providers/provider.ts';
 import { type AttachedSr, getAttached } from './attached.ts';
 
+/** Milliseconds to wait for others: who asks how an SR is wants to hear of what they wait for. */
+const patience = 20_000;
+
 /**
  * SR.stat: describes an attached SR. One that cannot be reached or written is an answer with that health, under the
  * name that it had.
@@ -33,6 +36,7 @@ export const stat: Handler<'SR.stat'> = async ({ sr }) => {
   try {
     const catalog = await readCatalog(attached, ({ identity, destroying }) => ({ identity, destroying }), {
       evenDestroying: true,
+      patience,
     });
     return form(
       catalog.identity,
