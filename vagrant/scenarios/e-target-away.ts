@@ -37,8 +37,8 @@ interface Fault {
 interface Watch {
   readonly user: User;
   readonly stats: Polling<SrStat>;
-  /** Volume.set with numbers that grow. */
-  readonly sets: Polling<bigint>;
+  /** Volume.set with numbers that grow; undefined where a host is to wait for longer than calls do. */
+  readonly sets: Polling<bigint> | undefined;
   readonly firstBlock: number;
   readonly logMark: string;
 }
@@ -131,7 +131,8 @@ async function portalOf(host: Host, device: string): Promise<string> {
 
 /** The whole target is away for some time. */
 async function endureAbsence(sr: Sr, users: readonly User[], fault: Fault): Promise<string> {
-  const watches = await endure(sr, users, fault, () => sleep(away * 1000));
+  const watches = await Promise.all(users.map((user) => startWatch(user, sr, true)));
+  await endure(sr, watches, fault, () => sleep(away * 1000));
   for (const { stats } of watches) {
     const told = stats.answers.find(({ value }) => value?.health[0] === 'Unreachable');
     assert.match(told?.value?.health[1] ?? '', /since \d{4}-/, describeHealth(stats.answers));
@@ -151,8 +152,12 @@ async function endureLostPath(
     begin: () => breakPortals(machine, [address], 'silent'),
     end: () => healPortals(machine),
   };
-  const watches = await endure(sr, [...goingOn, ...waiting], fault, async (all) => {
-    for (const { user, stats } of all) {
+  const watches = await Promise.all(
+    // A host that waits for its only path while it has the catalog has all others wait for the catalog.
+    [...goingOn, ...waiting].map((user) => startWatch(user, sr, waiting.length === 0)),
+  );
+  await endure(sr, watches, fault, async () => {
+    for (const { user, stats } of watches) {
       const state = waiting.includes(user) ? 'Unreachable' : 'Healthy';
       await eventually(`${state} on ${user.host.name}`, { within: 90 }, async () => {
         const [kind, sentence] = stats.answers.at(-1)?.value?.health ?? [];
@@ -167,49 +172,51 @@ async function endureLostPath(
 /** Has a fault for as long as `meanwhile` takes; then all I/O goes on, without an error, and all is well again. */
 async function endure(
   sr: Sr,
-  users: readonly User[],
+  watches: readonly Watch[],
   fault: Fault,
-  meanwhile: (watches: readonly Watch[]) => Promise<unknown>,
-): Promise<readonly Watch[]> {
-  const watches = await Promise.all(users.map((user) => startWatch(user, sr)));
+  meanwhile: () => Promise<unknown>,
+): Promise<void> {
   await fault.begin();
   try {
-    await meanwhile(watches);
+    await meanwhile();
   } finally {
     await fault.end();
   }
   for (const { user } of watches) await user.writer.more(20, 120);
   for (const { user } of watches) await becomesHealthy(user.host, sr);
   for (const watch of watches) await endWatch(watch, sr);
-  return watches;
 }
 
-async function startWatch(user: User, { uuid }: Sr): Promise<Watch> {
+async function startWatch(user: User, { uuid }: Sr, withSets: boolean): Promise<Watch> {
   const { host, volume, writer } = user;
   let number = BigInt(Date.now());
-  const limit = { timeout: 90_000 };
+  const set = async (): Promise<bigint> => {
+    number += 1n;
+    await host.call('Volume.set', { sr: uuid, key: volume.key, k: 'number', v: String(number) });
+    return number;
+  };
   return {
     user,
     firstBlock: writer.count,
     logMark: await host.kernelLogMark(),
-    stats: startPolling(() => host.call('SR.stat', { sr: uuid }, limit), { seconds: 2 }),
-    sets: startPolling(async () => {
-      number += 1n;
-      const set = { sr: uuid, key: volume.key, k: 'number', v: String(number) };
-      await host.call('Volume.set', set, limit);
-      return number;
+    stats: startPolling(() => host.call('SR.stat', { sr: uuid }, { timeout: 90_000 }), {
+      seconds: 5,
+      impatient: true,
     }),
+    sets: withSets ? startPolling(set) : undefined,
   };
 }
 
 /** Stops watching, and fails where there was an error. */
 async function endWatch({ user, stats, sets, logMark }: Watch, { uuid }: Sr): Promise<void> {
   const { host, volume, device } = user;
-  await Promise.all([stats.stop(), sets.stop()]);
-  const refusals = sets.answers.flatMap(({ refusal }) => refusal?.message ?? []);
-  assert.deepEqual(refusals, []);
-  const stored = (await host.call('Volume.stat', { sr: uuid, key: volume.key })).keys.number;
-  assert.equal(stored, String(sets.answers.at(-1)?.value));
+  await Promise.all([stats.stop(), sets?.stop()]);
+  if (sets !== undefined) {
+    const refusals = sets.answers.flatMap(({ refusal }) => refusal?.message ?? []);
+    assert.deepEqual(refusals, []);
+    const stored = (await host.call('Volume.stat', { sr: uuid, key: volume.key })).keys.number;
+    assert.equal(stored, String(sets.answers.at(-1)?.value));
+  }
   // Over multipath it is an error of a path only, which is why there are several.
   const ofPath = device.startsWith('/dev/mapper/') ? /dev sd[a-z]/ : /^$/;
   const complaints = (await host.kernelLogSince(logMark)).filter(
@@ -220,10 +227,15 @@ async function endWatch({ user, stats, sets, logMark }: Watch, { uuid }: Sr): Pr
 
 function describeWatches(watches: readonly Watch[]): string {
   return watches
-    .map(
-      ({ user: { host, writer }, firstBlock, stats, sets }) =>
-        `\n             ${host.name}: ${writer.count - firstBlock} blocks, longest gap ${longestGap(writer, firstBlock).toFixed(1)} s; ` +
-        `${sets.answers.length} times Volume.set, the longest ${slowestAnswer(sets).toFixed(1)} s; SR.stat ${describeHealth(stats.answers)}`,
-    )
+    .map(({ user: { host, writer }, firstBlock, stats, sets }) => {
+      const seen = [
+        `${writer.count - firstBlock} blocks, longest gap ${longestGap(writer, firstBlock).toFixed(1)} s`,
+        ...(sets === undefined
+          ? []
+          : [`${sets.answers.length} times Volume.set, the longest ${slowestAnswer(sets).toFixed(1)} s`]),
+        `SR.stat ${describeHealth(stats.answers)}`,
+      ];
+      return `\n             ${host.name}: ${seen.join('; ')}`;
+    })
     .join('');
 }

@@ -13,39 +13,56 @@ export interface Answer<T> {
 
 /** Questions that are being asked. */
 export interface Polling<T> {
+  /** In the order in which they came. */
   readonly answers: readonly Answer<T>[];
   /** Asks no more, and waits for the last answer; fails where a question got none, or something unexpected. */
   stop(): Promise<void>;
 }
 
-/**
- * Asks one question after the other, with a second between them unless told. A refusal is an answer.
- *
- * @param isLast whether no more is to be asked after this answer.
- */
+/** How to ask. */
+export interface PollingOptions<T> {
+  /** Between two questions; 1 unless told. */
+  readonly seconds?: number;
+  /** Whether to ask on while a question has no answer yet. */
+  readonly impatient?: boolean;
+  /** Whether no more is to be asked after this answer. */
+  readonly isLast?: (answer: Answer<T>) => boolean;
+}
+
+/** Asks again and again. A refusal is an answer. */
 export function startPolling<T>(
   ask: () => Promise<T>,
-  { seconds = 1, isLast = () => false }: { seconds?: number; isLast?: (answer: Answer<T>) => boolean } = {},
+  { seconds = 1, impatient = false, isLast = () => false }: PollingOptions<T> = {},
 ): Polling<T> {
   const answers: Answer<T>[] = [];
+  const questions: Promise<void>[] = [];
   const stopping = new AbortController();
-  const run = async (): Promise<void> => {
-    while (!stopping.signal.aborted) {
+  let failure: unknown;
+  const askAndKeep = async (): Promise<void> => {
+    try {
       const answer = await askOnce(ask);
       answers.push(answer);
-      if (isLast(answer)) return;
+      if (isLast(answer)) stopping.abort();
+    } catch (error) {
+      failure ??= error;
+      stopping.abort();
+    }
+  };
+  const run = async (): Promise<void> => {
+    while (!stopping.signal.aborted) {
+      const question = askAndKeep();
+      questions.push(question);
+      if (!impatient) await question;
       await sleep(seconds * 1000, undefined, { signal: stopping.signal }).catch(() => {});
     }
   };
-  let failure: unknown;
-  const running = run().catch((error: unknown) => {
-    failure = error;
-  });
+  const running = run();
   return {
     answers,
     async stop() {
       stopping.abort();
       await running;
+      await Promise.all(questions);
       if (failure !== undefined) throw failure;
     },
   };
