@@ -4,10 +4,11 @@ import { networkInterfaces } from 'node:os';
 import { dirname } from 'node:path';
 import { writeFileAtomically } from '../src/atomic-file.ts';
 import { PluginError } from '../src/smapi/errors.ts';
+import { unitStates } from '../src/systemd/unit-states.ts';
 import { reloadUnits } from '../src/systemd/units.ts';
 import type { ClusterConfiguration, ClusterNode } from './configuration.ts';
 import { formCorosyncConf } from './corosync-conf.ts';
-import { dlmDaemon, kernelLockspaces } from './dlm.ts';
+import { kernelLockspaces } from './dlm.ts';
 import { formDlmConf } from './dlm-conf.ts';
 import { hostFiles } from './host-files.ts';
 import { unitFiles } from './unit-files.ts';
@@ -63,7 +64,7 @@ export async function setUpCluster(configuration: ClusterConfiguration): Promise
   return {
     node,
     written: [...changed, ...units].map(({ path }) => path),
-    restartNeeded: changed.length > 0 && dlmDaemon() !== undefined,
+    restartNeeded: changed.length > 0 && (await clusterRuns()),
     unfenced: configuration.nodes
       .filter(
         ({ id }) =>
@@ -74,6 +75,12 @@ export async function setUpCluster(configuration: ClusterConfiguration): Promise
       )
       .map(({ name }) => name),
   };
+}
+
+/** Whether a daemon of the cluster runs here, with whatever it has read when it started. */
+async function clusterRuns(): Promise<boolean> {
+  const states = await unitStates(['corosync.service', 'dlm.service'], 10_000);
+  return [...states.values()].some(({ active }) => active === 'active');
 }
 
 function thisNode(nodes: readonly ClusterNode[]): ClusterNode {

@@ -30,7 +30,7 @@ let systemd: FakeSystemd;
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'set-up-'));
   for (const name of ['etc/corosync', 'kernel/dlm']) mkdirSync(join(folder, name), { recursive: true });
-  systemd = await startFakeSystemd();
+  systemd = await startFakeSystemd({ units: {} });
 });
 afterEach(async () => {
   await systemd[Symbol.asyncDispose]();
@@ -38,7 +38,7 @@ afterEach(async () => {
 });
 
 /** On a host with the address 192.0.2.11. */
-function setUp(input: unknown): Promise<Ended> {
+function setUp(input: unknown, bus = systemd): Promise<Ended> {
   const script = [
     `mount --bind ${folder}/etc /etc`,
     `mount --bind ${folder}/kernel /sys/kernel`,
@@ -50,7 +50,7 @@ function setUp(input: unknown): Promise<Ended> {
     'unshare',
     ['--mount', '--net', 'sh', '-c', script, 'sh', process.execPath, main, 'gfs2-sr', 'cluster', 'set-up'],
     JSON.stringify(input),
-    { DBUS_SYSTEM_BUS_ADDRESS: systemd.address },
+    { DBUS_SYSTEM_BUS_ADDRESS: bus.address },
   );
 }
 
@@ -117,6 +117,17 @@ it('refuses a cluster without this host, and one that is written wrongly, in one
   expect(wrong.exitCode).toBe(1);
   expect(wrong.stderr).toMatch(/^gfs2-sr cluster set-up: [^\n]*"a:b"[^\n]*\n$/);
   expect(files()).toEqual({});
+});
+
+it('says that a cluster which runs must be restarted, also when only corosync does', async () => {
+  await using running = await startFakeSystemd({
+    units: { 'corosync.service': ['loaded', 'active', 'running'] },
+  });
+  expect((await setUp(configuration, running)).stderr).toContain('run gfs2-sr cluster stop and start');
+  expect((await setUp(configuration, running)).stderr).toBe('');
+  expect((await setUp({ ...configuration, token: 20_000 })).stderr).toBe(
+    'wrote /etc/corosync/corosync.conf\n',
+  );
 });
 
 it('warns of hosts that nothing fences', async () => {
