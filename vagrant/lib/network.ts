@@ -49,8 +49,14 @@ export class NetworkFaults {
   }
 
   async cut({ carrier }: CutOptions): Promise<void> {
-    if (carrier === 'lost') await this.#setLink('down');
-    else await this.#tool('ip', ['link', 'set', this.#card.device, 'down']);
+    if (carrier === 'lost') {
+      await this.#setLink('down');
+      return;
+    }
+    // Not by setting the tap device down: QEMU can wait for ever then to write to it, also when it is up again,
+    // and the machine's card sends nothing any more.
+    await this.drop('from-machine');
+    await this.drop('to-machine');
   }
 
   async drop(direction: Direction): Promise<void> {
@@ -59,7 +65,6 @@ export class NetworkFaults {
 
   async heal(): Promise<void> {
     await this.#tool('nft', ['-f', '-'], healRules(this.#card.device));
-    await this.#tool('ip', ['link', 'set', this.#card.device, 'up']);
     await this.#setLink('up');
   }
 
