@@ -31,6 +31,14 @@ export class FakeSys {
     for (const session of sessions) this.#add(session);
   }
 
+  /** Adds a device of the device mapper on top of others. */
+  addMap(device: string, name: string, uuid: string, below: readonly string[]): void {
+    this.#write(`block/${device}/dm/name`, name);
+    this.#write(`block/${device}/dm/uuid`, uuid);
+    for (const each of below)
+      mkdirSync(join(this.folder, 'block', each, 'holders', device), { recursive: true });
+  }
+
   [Symbol.dispose](): void {
     rmSync(this.folder, { recursive: true });
   }

@@ -50,6 +50,17 @@ describe('sessions of the kernel', () => {
   });
 });
 
+describe('uses of a disk', () => {
+  it('are what is on top of its multipath map, and not the map itself', async () => {
+    const { usesOf } = await import('../../volume/iscsi/kernel/users.ts');
+    sys.addMap('dm-1', 'map', 'mpath-36001', ['sda', 'sdc']);
+    expect(usesOf('sda', new Map())).toEqual([]);
+    sys.addMap('dm-10', 'group-volume', 'LVM-x', ['dm-1']);
+    expect(usesOf('sda', new Map())).toEqual(['the device group-volume']);
+    expect(usesOf('sda', new Map([['dm-1', ['process 7 (dd)']]]))).toContain('process 7 (dd)');
+  });
+});
+
 describe('paths to a LUN', () => {
   it('are the disks with its SCSI id', () => {
     expect(listPaths(`3${naa}`)).toMatchObject([

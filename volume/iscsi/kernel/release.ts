@@ -11,7 +11,7 @@ import { flushMap, forgetQueueing, mapOf, mapOver } from './multipath.ts';
 import { isUsable, pathsOver } from './paths.ts';
 import { sessionsOf } from './sessions.ts';
 import { readDisks, unitFile } from './sysfs.ts';
-import { usesOf } from './users.ts';
+import { type OpenDevices, readOpenDevices, usesOf } from './users.ts';
 
 /** Milliseconds for the kernel to take a disk away, which flushes its cache. */
 const deletionTimeout = 10_000;
@@ -38,7 +38,8 @@ export async function release(iqns: readonly string[], scsiId: string): Promise<
   if (map !== undefined) await flushMap(map);
   await withTargets(iqns, async () => {
     dropClaim(scsiId);
-    const ending = sessionsOf(iqns).filter((session) => isFree(session, scsiId));
+    const open = readOpenDevices();
+    const ending = sessionsOf(iqns).filter((session) => isFree(session, scsiId, open));
     const endingIds = new Set(ending.map(({ id }) => id));
     await flushIdleMaps(ending);
     // A session takes its disks with it; one that stays would keep them, and show the next LUN under them.
@@ -49,7 +50,8 @@ export async function release(iqns: readonly string[], scsiId: string): Promise<
 }
 
 function refuseInUse(scsiId: string, devices: readonly string[]): void {
-  const uses = [...new Set(devices.flatMap((device) => usesOf(device)))];
+  const open = readOpenDevices();
+  const uses = [...new Set(devices.flatMap((device) => usesOf(device, open)))];
   if (uses.length === 0) return;
   const shown = uses.slice(0, 5).join(', ');
   throw new PluginError(
@@ -59,10 +61,10 @@ function refuseInUse(scsiId: string, devices: readonly string[]): void {
 }
 
 /** Whether a session was made for SRs, and no SR and nobody else needs it. */
-function isFree(session: Session, scsiId: string): boolean {
+function isFree(session: Session, scsiId: string, open: OpenDevices): boolean {
   if (findRecord(session.iqn, session)?.ours !== true) return false;
   if (isClaimed(session.iqn, scsiId)) return false;
-  return readDisks(session.id).every(({ name }) => usesOf(name).length === 0);
+  return readDisks(session.id).every(({ name }) => usesOf(name, open).length === 0);
 }
 
 /** Removes the maps that multipathd made of other LUNs of sessions that end; nobody uses them. */

@@ -2,24 +2,53 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { deviceName, readDeviceNumber, readHolders, readMap } from './sysfs.ts';
 
+/** Processes of this host by the name of a block device that they have open, such as `sdb`, in words. */
+export type OpenDevices = ReadonlyMap<string, readonly string[]>;
+
+/** Looks at all processes, which takes long: once for all devices of a call. */
+export function readOpenDevices(): OpenDevices {
+  const open = new Map<string, readonly string[]>();
+  for (const pid of list('/proc')) {
+    if (!/^\d+$/.test(pid) || Number(pid) === process.pid) continue;
+    const nodes = new Set(
+      list(`/proc/${pid}/fd`)
+        .map((fd) => linkTarget(`/proc/${pid}/fd/${fd}`))
+        .filter((target) => target?.startsWith('/dev/')),
+    );
+    if (nodes.size === 0) continue;
+    const name = lines(`/proc/${pid}/comm`)[0] ?? '?';
+    // They keep descriptors of every path for a moment, and let go of them by themselves.
+    if (name === 'multipathd' || /^\(?(systemd-)?udev/.test(name)) continue;
+    for (const node of nodes) {
+      const device = deviceName(node ?? '');
+      if (device !== undefined) open.set(device, [...(open.get(device) ?? []), `process ${pid} (${name})`]);
+    }
+  }
+  return open;
+}
+
 /**
  * Uses of a disk: mounts, swap, devices on top of it, and processes that have it open. A multipath map on
  * top of it is no use of it by itself, but its uses count.
  *
  * @param device such as `sdb` or `dm-3`.
- * @param processes whether to look for processes too, which takes a look at all that there are.
  */
-export function usesOf(device: string): readonly string[] {
-  const devices = [device, ...readHolders(device)];
-  const nodes = new Set(devices);
-  const uses: string[] = [];
-  for (const name of devices) {
-    uses.push(...mounts(name), ...swaps(name));
-    if (name === device) continue;
-    if (isMultipath(name)) uses.push(...usesOf(name));
-    else if (!name.startsWith(device)) uses.push(`the device ${readMap(name)?.name ?? name}`);
-  }
-  return [...uses, ...processesWith(nodes)];
+export function usesOf(device: string, open: OpenDevices): readonly string[] {
+  return [device, ...readHolders(device)].flatMap((name) => [
+    ...mounts(name),
+    ...swaps(name),
+    ...(open.get(name) ?? []),
+    ...(name === device ? [] : usesOnTop(device, name, open)),
+  ]);
+}
+
+/** Uses of `device` by `holder`, which is on top of it: a partition is none by itself. */
+function usesOnTop(device: string, holder: string, open: OpenDevices): readonly string[] {
+  if (isMultipath(holder)) return usesOf(holder, open);
+  const map = readMap(holder);
+  // dm-10 is no partition of dm-1.
+  if (map === undefined && holder.startsWith(device)) return [];
+  return [`the device ${map?.name ?? holder}`];
 }
 
 /** Whether a device is a multipath map, or a partition that kpartx made of one. */
@@ -40,23 +69,6 @@ function swaps(device: string): readonly string[] {
     .map((line) => line.split(/\s/, 1)[0] ?? '')
     .filter((path) => path.startsWith('/') && deviceName(path) === device)
     .map(() => `swap on ${device}`);
-}
-
-function processesWith(devices: ReadonlySet<string>): readonly string[] {
-  return (
-    list('/proc')
-      .filter((entry) => /^\d+$/.test(entry) && Number(entry) !== process.pid)
-      .filter((pid) =>
-        list(`/proc/${pid}/fd`).some((fd) => {
-          const target = linkTarget(`/proc/${pid}/fd/${fd}`);
-          return target?.startsWith('/dev/') === true && devices.has(deviceName(target) ?? '');
-        }),
-      )
-      .map((pid) => [pid, lines(`/proc/${pid}/comm`)[0] ?? '?'] as const)
-      // They keep descriptors of every path for a moment, and let go of them by themselves.
-      .filter(([, name]) => name !== 'multipathd' && !/^\(?(systemd-)?udev/.test(name))
-      .map(([pid, name]) => `process ${pid} (${name})`)
-  );
 }
 
 function lines(file: string): readonly string[] {
