@@ -11,7 +11,7 @@ import { changeLabel, wipeLabel, wipeSuperblock } from './device-label.ts';
 import { stopAt } from './fault-points.ts';
 import { requireUsable } from './health.ts';
 import { withLunLock } from './lun-lock.ts';
-import { forgetLunUse, type LunUse } from './lun-use.ts';
+import { forgetLunUse, type LunUse, noteLunUse } from './lun-use.ts';
 import { copyToLabel } from './membership.ts';
 import { unmountSr } from './mount.ts';
 import { findMount } from './mounts.ts';
@@ -47,7 +47,8 @@ export async function destroySr(sr: AttachedSr): Promise<void> {
       stopAt('destroy.unmounted');
     }
     waitsFor(`the SR ${sr.uuid} to be wiped`, limit);
-    await wipe(use);
+    if (use.wiped !== true) await wipe(use);
+    noteLunUse({ ...use, wiped: true });
     await disconnectLun(use);
     stopAt('destroy.released');
     forgetLunUse(sr.uuid);

@@ -25,6 +25,8 @@ export interface LunUse {
   readonly lockTable: string;
   /** Bytes when they were last seen, as decimal strings. */
   readonly space?: { readonly free: string; readonly total: string };
+  /** From when SR.destroy has nothing more to do on the LUN. */
+  readonly wiped?: true;
   /** Milliseconds since the epoch: since when SR.stat has seen no path that works. */
   readonly unreachableSince?: number;
 }
