@@ -11,7 +11,7 @@ import { changeLabel, wipeLabel, wipeSuperblock } from './device-label.ts';
 import { stopAt } from './fault-points.ts';
 import { requireUsable } from './health.ts';
 import { withLunLock } from './lun-lock.ts';
-import { forgetLunUse, type LunUse, noteLunUse } from './lun-use.ts';
+import { findLunUse, forgetLunUse, type LunUse, noteLunUse } from './lun-use.ts';
 import { copyToLabel } from './membership.ts';
 import { unmountSr } from './mount.ts';
 import { findMount } from './mounts.ts';
@@ -31,6 +31,8 @@ export async function destroySr(sr: AttachedSr): Promise<void> {
   await withLunLock(use.scsiId, async () => {
     const mount = findMount(sr.path);
     const vanishing = findAttached(sr.uuid)?.vanishing === true;
+    // It died when only the record of it was left.
+    if (mount === undefined && vanishing && findLunUse(sr.uuid) === undefined) return;
     if (mount?.type !== 'gfs2' && !vanishing) {
       throw new PluginError(
         'SRUnreachable',
