@@ -37,12 +37,11 @@ const qemuConfiguration = [
 
 /** Starts libvirtd and defines the networks and the pool. */
 export async function startLibvirtd(signal: AbortSignal): Promise<void> {
-  const log = join(labDirectory, 'libvirtd.log');
   for (const folder of hiddenFolders) {
     mkdirSync(folder, { recursive: true });
     mkdirSync(join(labDirectory, folder), { recursive: true });
   }
-  writeFileSync(join(labDirectory, 'etc/libvirt/libvirtd.conf'), daemonConfiguration(log));
+  writeFileSync(join(labDirectory, 'etc/libvirt/libvirtd.conf'), daemonConfiguration(place.libvirtdLog));
   writeFileSync(join(labDirectory, 'etc/libvirt/qemu.conf'), qemuConfiguration);
   const script = [
     'set -eu',

@@ -8,7 +8,15 @@ import { place } from './place.ts';
 export async function createNamespace(): Promise<void> {
   writeFileSync(place.namespace, '');
   const tool = { timeout: 10_000 };
-  await mustRunOnHost(undefined, 'unshare', [`--net=${place.namespace}`, 'true'], tool);
+  try {
+    await mustRunOnHost(undefined, 'unshare', [`--net=${place.namespace}`, 'true'], tool);
+  } catch (error) {
+    // From scratch it would be no better.
+    throw new Error(
+      'The lab needs a network namespace of its own, and this machine lets its root make none; in a container, let it have CAP_SYS_ADMIN.',
+      { cause: error },
+    );
+  }
   await mustRunOnHost(place.namespace, 'ip', ['link', 'set', 'lo', 'up'], tool);
 }
 

@@ -13,6 +13,7 @@ export const place = {
   /** What takes the place of /run for the lab's libvirtd. */
   run: join(labDirectory, 'run'),
   libvirtSocket: join(labDirectory, 'run/libvirt/libvirt-sock'),
+  libvirtdLog: join(labDirectory, 'libvirtd.log'),
   pool: join(labDirectory, 'pool'),
   console: join(labDirectory, 'console'),
   /** VAGRANT_HOME. */

@@ -8,12 +8,12 @@
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { BoxBuildError } from '../box/build.ts';
 import { claimLab, hostNames, labDown, labHosts, labUp, openLab } from '../lab/lab.ts';
 import { InfrastructureError } from '../lib/index.ts';
 import { catalogue } from './catalogue.ts';
-import { type Outcome, runScenarios } from './run.ts';
+import { logFolder, type Outcome, runScenarios } from './run.ts';
 import type { Scenario } from './scenario.ts';
+import { keepConsoles } from './support/evidence.ts';
 
 const { values, positionals } = parseArgs({
   options: { here: { type: 'boolean', default: false }, report: { type: 'string' } },
@@ -35,25 +35,31 @@ try {
 async function main(scenarios: readonly Scenario[]): Promise<number> {
   if (process.getuid?.() !== 0) throw new Error('The lab needs root: run it through sudo.');
   const outcomes: Outcome[] = [];
-  const left = (): readonly Scenario[] =>
-    scenarios.filter(({ letter }) => !outcomes.some((outcome) => outcome.letter === letter));
-  if (values.here) await runHere(scenarios, outcomes);
-  else {
-    try {
-      await runFromScratch(left(), outcomes);
-    } catch (error) {
-      if (!(error instanceof InfrastructureError) || interrupt.signal.aborted) throw error;
-      print(`\nTHE LAB FAILED, not what is tried in it: ${error.message}\nOnce more, from scratch.`);
-      await runFromScratch(left(), outcomes);
-    }
+  try {
+    if (values.here) await runHere(scenarios, outcomes);
+    else await runTwiceIfNeeded(scenarios, outcomes);
+  } finally {
+    if (values.report !== undefined) writeFileSync(values.report, JSON.stringify(outcomes));
   }
-  if (values.report !== undefined) writeFileSync(values.report, JSON.stringify(outcomes));
   const failed = outcomes.filter(({ failure }) => failure !== undefined).length;
   print('');
   for (const { letter, title, seconds, failure } of outcomes)
     print(`${failure === undefined ? 'passed' : 'FAILED'}  ${letter}  ${title} (${seconds} s)`);
   print(`${outcomes.length - failed} passed, ${failed} failed`);
   return failed === 0 ? 0 : 1;
+}
+
+/** A lab that fails is built once more for the scenarios that have no outcome yet; one that failed has. */
+async function runTwiceIfNeeded(scenarios: readonly Scenario[], outcomes: Outcome[]): Promise<void> {
+  const left = (): readonly Scenario[] =>
+    scenarios.filter(({ letter }) => !outcomes.some((outcome) => outcome.letter === letter));
+  try {
+    await runFromScratch(left(), outcomes);
+  } catch (error) {
+    if (!(error instanceof InfrastructureError) || interrupt.signal.aborted) throw error;
+    print(`\nTHE LAB FAILED, not what is tried in it: ${error.message}\nOnce more, from scratch.`);
+    await runFromScratch(left(), outcomes);
+  }
 }
 
 async function runHere(scenarios: readonly Scenario[], outcomes: Outcome[]): Promise<void> {
@@ -94,7 +100,9 @@ async function runFromScratch(scenarios: readonly Scenario[], outcomes: Outcome[
       onOutcome: (one) => outcomes.push(one),
     });
   } catch (error) {
-    if (error instanceof BoxBuildError) throw new Error(error.message, { cause: error });
+    // When a scenario was under way, more is kept already.
+    if (error instanceof InfrastructureError)
+      print(`consoles and what the failed tool said are in ${keepConsoles(error, logFolder)}`);
     throw error;
   } finally {
     await labDown();

@@ -1,8 +1,8 @@
 /** What is kept of a lab in which something went wrong. */
-import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { copyFileSync, cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { place } from '../../lab/place.ts';
-import type { Machine, Vagrant } from '../../lib/index.ts';
+import type { InfrastructureError, Machine, Vagrant } from '../../lib/index.ts';
 
 /** All of a host's state, none of which asks a filesystem that may hang; secrets are in none of it. */
 const hostState = [
@@ -44,16 +44,30 @@ export async function keepEvidence(
   into: string,
   name: string,
 ): Promise<string> {
-  const folder = join(into, `${new Date().toISOString().replaceAll(':', '').slice(0, 17)}-${name}`);
-  mkdirSync(folder, { recursive: true });
-  for (const file of [place.fenceLog, join(place.machines, '../libvirtd.log')])
-    if (existsSync(file)) copyFileSync(file, join(folder, file.split('/').at(-1) ?? 'log'));
+  const folder = newFolder(into, name);
+  for (const file of [place.fenceLog, place.libvirtdLog])
+    if (existsSync(file)) copyFileSync(file, join(folder, basename(file)));
   await Promise.all(
     machines.map(async (machine) => {
       await vagrant.machine(machine).collectLogs(folder);
       await keepState(vagrant.machine(machine), machine === 'target' ? targetState : hostState, folder);
     }),
   );
+  return folder;
+}
+
+/** Keeps what there is of a lab whose machines do not answer, and gives the folder's path. */
+export function keepConsoles({ message, details }: InfrastructureError, into: string): string {
+  const folder = newFolder(into, 'lab');
+  writeFileSync(join(folder, 'failure.txt'), `${message}\n\n${details}\n`);
+  if (existsSync(place.libvirtdLog)) copyFileSync(place.libvirtdLog, join(folder, 'libvirtd.log'));
+  if (existsSync(place.console)) cpSync(place.console, folder, { recursive: true });
+  return folder;
+}
+
+function newFolder(into: string, name: string): string {
+  const folder = join(into, `${new Date().toISOString().replaceAll(':', '').slice(0, 17)}-${name}`);
+  mkdirSync(folder, { recursive: true });
   return folder;
 }
 
