@@ -89,8 +89,10 @@ async function runFromScratch(scenarios: readonly Scenario[], outcomes: Outcome[
   const onProgress = (line: string): void =>
     print(`${((performance.now() - started) / 1000).toFixed(1).padStart(7)} s  ${line}`);
   await claimLab();
+  let isUp = false;
   try {
     const vagrant = await labUp({ hosts, extraFolder: process.env.LAB_BOX_EXTRA, signal, onProgress });
+    isUp = true;
     onProgress('the lab is up');
     await runScenarios(scenarios, {
       vagrant,
@@ -101,7 +103,7 @@ async function runFromScratch(scenarios: readonly Scenario[], outcomes: Outcome[
     });
   } catch (error) {
     // When a scenario was under way, more is kept already.
-    if (error instanceof InfrastructureError)
+    if (error instanceof InfrastructureError && !isUp)
       print(`consoles and what the failed tool said are in ${keepConsoles(error, logFolder)}`);
     throw error;
   } finally {
