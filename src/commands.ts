@@ -1,4 +1,5 @@
 /** The one way to run a command of the host. */
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
 import { PluginError } from './smapi/errors.ts';
@@ -48,6 +49,38 @@ export class CommandError extends PluginError {
 /** Milliseconds from SIGTERM to SIGKILL for a command that took too long, and from there to giving it up. */
 const killDelay = 2_000;
 
+/** Why a command's end does not come though its process was killed. */
+type Late = 'held' | 'gone';
+
+/**
+ * Comes when a command has not ended `limit` ms after its start: its process is `held` by the kernel, where one
+ * that waits for a storage or a lock survives SIGKILL until that is over; or it is `gone`, and a child of its own
+ * has its output open. On a busy host a process that was killed can take long to go, and our own timers can all
+ * be late: so it is looked at some times.
+ */
+async function late(pid: number | undefined, limit: number, signal: AbortSignal): Promise<Late> {
+  await sleep(limit, undefined, { signal, ref: false }).catch(() => {});
+  let state = lateness(pid);
+  for (let alike = 0; alike < 5 && !signal.aborted; alike += 1) {
+    await sleep(500, undefined, { signal, ref: false }).catch(() => {});
+    const now = lateness(pid);
+    if (now === undefined || now !== state) alike = -1;
+    state = now;
+  }
+  return state ?? 'gone';
+}
+
+/** Undefined for a process that is on its way to its end. */
+function lateness(pid: number | undefined): Late | undefined {
+  try {
+    // proc(5): the state is behind the name in brackets.
+    const state = /\) (\S)/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.[1];
+    return state === 'D' ? 'held' : state === 'Z' ? 'gone' : undefined;
+  } catch {
+    return 'gone';
+  }
+}
+
 /** Where administrative tools live on hosts whose PATH, as xapi's, may lack them. */
 const path = `${process.env.PATH ?? ''}:/usr/sbin:/sbin:/usr/bin:/bin`;
 
@@ -71,14 +104,13 @@ export async function run(
     stripFinalNewline: true,
     encoding: options.encoding ?? 'utf8',
   });
-  // A process that waits for a storage or a lock in the kernel survives SIGKILL until that is over.
-  const patience = new AbortController();
-  const stuck = sleep(timeout + 2 * killDelay, undefined, { signal: patience.signal, ref: false }).catch(
-    () => undefined,
-  );
-  const result = await Promise.race([running, stuck]);
-  patience.abort();
-  if (result === undefined) {
+  const ended = new AbortController();
+  const result = await Promise.race([
+    running,
+    untilStuck(running.pid, timeout + 2 * killDelay, ended.signal),
+  ]);
+  ended.abort();
+  if (result === 'held') {
     throw new CommandError(
       `${command} did not end within ${timeout} ms, and cannot be killed: the kernel holds process ${running.pid}.`,
       undefined,
@@ -86,8 +118,9 @@ export async function run(
       { timedOut: true, stuck: running.pid },
     );
   }
-  if (result.timedOut) {
-    throw new CommandError(`${command} did not end within ${timeout} ms.`, undefined, result.stderr, {
+  if (result === 'gone' || result.timedOut) {
+    const said = result === 'gone' ? '' : result.stderr;
+    throw new CommandError(`${command} did not end within ${timeout} ms.`, undefined, said, {
       timedOut: true,
     });
   }

@@ -1,5 +1,4 @@
-import type { CommandOptions, CommandResult } from '../../../src/commands.ts';
-import { PluginError } from '../../../src/smapi/errors.ts';
+import type { CommandError, CommandOptions, CommandResult } from '../../../src/commands.ts';
 
 /** Runs a command as `src/commands.ts` does, which is loaded only where one runs. */
 export async function run(
@@ -22,6 +21,11 @@ export interface Outcome {
   readonly said: string;
 }
 
+// By its shape: commands are bundled by themselves, with a class of their own.
+function isCommandError(error: unknown): error is CommandError {
+  return error instanceof Error && 'exitCode' in error && 'stderr' in error;
+}
+
 /** Runs a command whose failure is for its caller to judge. */
 export async function attempt(
   command: string,
@@ -32,11 +36,11 @@ export async function attempt(
     const { stdout, stderr } = await run(command, args, options);
     return { exitCode: 0, said: telling(stderr) ?? telling(stdout) ?? '' };
   } catch (error) {
-    if (!(error instanceof PluginError)) throw error;
-    const { exitCode, stderr } = error as PluginError & { exitCode?: number; stderr?: string };
+    if (!isCommandError(error)) throw error;
+    const { exitCode, stderr } = error;
     return {
       exitCode,
-      said: exitCode === undefined ? error.message : (telling(stderr ?? '') ?? error.message),
+      said: exitCode === undefined ? error.message : (telling(stderr) ?? error.message),
     };
   }
 }
