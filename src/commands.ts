@@ -105,10 +105,7 @@ export async function run(
     encoding: options.encoding ?? 'utf8',
   });
   const ended = new AbortController();
-  const result = await Promise.race([
-    running,
-    untilStuck(running.pid, timeout + 2 * killDelay, ended.signal),
-  ]);
+  const result = await Promise.race([running, late(running.pid, timeout + 2 * killDelay, ended.signal)]);
   ended.abort();
   if (result === 'held') {
     throw new CommandError(
