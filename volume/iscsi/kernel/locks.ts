@@ -5,7 +5,7 @@ import { hostPaths } from '../../../src/host-paths.ts';
 import { lock } from '../../../src/locks/flock.ts';
 
 /** Milliseconds for which a login of another call is waited for: longer than one takes. */
-const targetPatience = 40_000;
+const targetPatience = 120_000;
 const recordPatience = 20_000;
 
 /** Where this boot's state of the initiator is. */

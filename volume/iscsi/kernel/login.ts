@@ -15,16 +15,24 @@ import {
   toLoginError,
 } from './login-failure.ts';
 import type { KernelTarget, Login, Session, TargetPortal } from './model.ts';
+import { settleLogins } from './pending.ts';
 import { checkCredentials, loginTimeout } from './record-text.ts';
 import { distinctPortals, isUp, listSessions, portalName, sessionOver } from './sessions.ts';
 
-/** Milliseconds for all portals together: iscsid's own limit, and what it takes to tell us. */
-const limit = (loginTimeout + 3) * 1000;
+/**
+ * Milliseconds for all portals together. iscsid is at one login at a time for much of it, so that a busy host
+ * takes far longer than iscsid's limit for each.
+ */
+const limit = 60_000;
+/** Milliseconds until iscsid has given up on a portal that does not answer. */
+const settling = (loginTimeout + 5) * 1000;
 /**
  * A portal that has not let us in after so many milliseconds is looked at, for as long again at most: iscsid
  * tries a dead one until its limit.
  */
-const suspicion = 4_000;
+const suspicion = 5_000;
+/** Milliseconds after which an iscsiadm that nobody waits for any more is ended. */
+const abandonment = 300_000;
 
 /**
  * Logs in to all portals of a target at once, where there is no session yet.
@@ -47,6 +55,8 @@ export async function logIn(target: KernelTarget, scsiId: string): Promise<Login
     const claimed = claimTarget(scsiId, target.iqn);
     const before = listSessions(target.iqn);
     const failures = await logInEverywhere(target, initiatorName);
+    // A session that comes after all must not be one that nobody knows of.
+    if (!listSessions(target.iqn).some(isUp)) await settleLogins([target.iqn], settling);
     const sessions = listSessions(target.iqn);
     const made = sessions.filter(({ id }) => !before.some((session) => session.id === id));
     if (sessions.some(isUp)) return { sessions, made, failures };
@@ -93,7 +103,11 @@ async function logInOver(
   if (present() === undefined) {
     const record = await withRecords(() => putRecord(target, portal));
     const args = [...nodeArguments(iqn, record.portal), '-I', 'default', '--login'];
-    outcome = await Promise.race([attempt('iscsiadm', args, { timeout: limit }), watch.failed]);
+    outcome = await Promise.race([
+      attempt('iscsiadm', args, { timeout: abandonment }),
+      watch.failed,
+      sleep(limit, { exitCode: undefined, said: `no end after ${limit / 1000} s` }, { ref: false }),
+    ]);
   }
   // A session can be there and not be up: one that is lost, or that an earlier login goes on with.
   const comes = outcome.exitCode === 0 || outcome.exitCode === exitCodes.sessionExists;

@@ -9,10 +9,13 @@ import { forgetTargets, logOut } from './logout.ts';
 import type { Path, Session } from './model.ts';
 import { flushMap, forgetQueueing, mapOf, mapOver } from './multipath.ts';
 import { isUsable, pathsOver } from './paths.ts';
+import { settleLogins } from './pending.ts';
 import { sessionsOf } from './sessions.ts';
 import { readDisks, unitFile } from './sysfs.ts';
 import { type OpenDevices, readOpenDevices, usesOf } from './users.ts';
 
+/** Milliseconds for a login that is still under way, which would leave a session behind. */
+const settling = 30_000;
 /** Milliseconds for the kernel to take a disk away, which flushes its cache. */
 const deletionTimeout = 10_000;
 
@@ -38,6 +41,7 @@ export async function release(iqns: readonly string[], scsiId: string): Promise<
   if (map !== undefined) await flushMap(map);
   await withTargets(iqns, async () => {
     dropClaim(scsiId);
+    await settleLogins(iqns, settling);
     const open = readOpenDevices();
     const ending = sessionsOf(iqns).filter((session) => isFree(session, scsiId, open));
     const endingIds = new Set(ending.map(({ id }) => id));
