@@ -81,6 +81,7 @@ describe("open-iscsi's records", () => {
         'node.startup': 'manual',
         'node.session.timeo.replacement_timeout': '-1',
         'node.session.nr_sessions': '1',
+        'node.session.scan': 'manual',
       });
       expect(removed).toBe(true);
     }

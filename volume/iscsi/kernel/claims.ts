@@ -6,10 +6,18 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { removeFile, writeFileAtomically } from '../../../src/atomic-file.ts';
 import { stateFolder } from './locks.ts';
+import type { KernelTarget } from './model.ts';
+
+interface ClaimedTarget {
+  /** In lower case. */
+  readonly iqn: string;
+  /** Where the target shows the LUN, as REPORT LUNS has it. */
+  readonly rawLun?: string;
+}
 
 interface Claim {
   readonly scsiId: string;
-  readonly iqns: readonly string[];
+  readonly targets: readonly ClaimedTarget[];
 }
 
 /**
@@ -17,19 +25,24 @@ interface Claim {
  *
  * @returns whether nobody has said so before.
  */
-export function claimTarget(scsiId: string, iqn: string): boolean {
-  const others = readClaims().find((claim) => claim.scsiId === scsiId)?.iqns ?? [];
-  if (others.includes(iqn.toLowerCase())) return false;
+export function claimTarget(scsiId: string, { iqn, rawLun }: Pick<KernelTarget, 'iqn' | 'rawLun'>): boolean {
+  const claimed = targetsOf(scsiId);
+  const others = claimed.filter((target) => target.iqn !== iqn.toLowerCase());
   mkdirSync(claimsFolder(), { recursive: true, mode: 0o700 });
-  writeClaim({ scsiId, iqns: [...others, iqn.toLowerCase()] });
-  return true;
+  const target = { iqn: iqn.toLowerCase(), ...(rawLun === undefined ? {} : { rawLun }) };
+  writeClaim({ scsiId, targets: [...others, target] });
+  return others.length === claimed.length;
+}
+
+/** Where a target is expected to show a LUN; undefined where nobody knows. */
+export function claimedLun(scsiId: string, iqn: string): string | undefined {
+  return targetsOf(scsiId).find((target) => target.iqn === iqn.toLowerCase())?.rawLun;
 }
 
 /** Says that a LUN does not need the sessions with a target any more. */
 export function dropTarget(scsiId: string, iqn: string): void {
-  const claim = readClaims().find((each) => each.scsiId === scsiId);
-  const iqns = claim?.iqns.filter((each) => each !== iqn.toLowerCase()) ?? [];
-  if (iqns.length > 0) writeClaim({ scsiId, iqns });
+  const targets = targetsOf(scsiId).filter((target) => target.iqn !== iqn.toLowerCase());
+  if (targets.length > 0) writeClaim({ scsiId, targets });
   else dropClaim(scsiId);
 }
 
@@ -40,7 +53,13 @@ export function dropClaim(scsiId: string): void {
 
 /** Whether any LUN but `scsiId` needs the sessions with a target. */
 export function isClaimed(iqn: string, scsiId: string): boolean {
-  return readClaims().some((claim) => claim.scsiId !== scsiId && claim.iqns.includes(iqn.toLowerCase()));
+  return readClaims().some(
+    (claim) => claim.scsiId !== scsiId && claim.targets.some((target) => target.iqn === iqn.toLowerCase()),
+  );
+}
+
+function targetsOf(scsiId: string): readonly ClaimedTarget[] {
+  return readClaims().find((claim) => claim.scsiId === scsiId)?.targets ?? [];
 }
 
 function writeClaim(claim: Claim): void {

@@ -52,7 +52,7 @@ export async function logIn(target: KernelTarget, scsiId: string): Promise<Login
   const initiatorName = readInitiatorName();
   await prepareInitiator();
   return withTargets([target.iqn], async () => {
-    const claimed = claimTarget(scsiId, target.iqn);
+    const claimed = claimTarget(scsiId, target);
     const before = listSessions(target.iqn);
     const failures = await logInEverywhere(target, initiatorName);
     // A session that comes after all must not be one that nobody knows of.

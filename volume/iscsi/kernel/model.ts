@@ -15,6 +15,8 @@ export interface KernelTarget {
   readonly portals: readonly TargetPortal[];
   readonly chap?: Chap;
   readonly mutualChap?: Chap;
+  /** Where the target is expected to show the LUN, as REPORT LUNS has it: 16 hexadecimal digits. */
+  readonly rawLun?: string;
 }
 
 /** A session of the kernel. */

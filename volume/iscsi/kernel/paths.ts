@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PluginError } from '../../../src/smapi/errors.ts';
+import { claimedLun } from './claims.ts';
 import { attempt, writeToKernel } from './host-command.ts';
 import { askId, rememberedId } from './identity.ts';
 import type { Path, Session } from './model.ts';
@@ -11,6 +12,8 @@ const grace = 6_000;
 /** Milliseconds between one look for the LUN by a session and the next, and for one such look. */
 const rescanPause = 3_000;
 const rescanTimeout = 20_000;
+/** How often a session looks where the LUN is expected before it looks everywhere. */
+const expectedTries = 2;
 
 /**
  * Paths to a LUN as the kernel remembers them, over all sessions; nothing is asked, so that nothing can
@@ -84,12 +87,11 @@ export async function waitForPaths(
     if (now >= start + timeout) throw missing(iqns, scsiId, sessions, usable, answers);
     await Promise.all(
       bare
-        // A session that is new looks by itself at first.
-        .map(({ id }) => ({ id, ...(rescans.get(id) ?? { count: 0, next: start + 1_000 }) }))
+        .map((session) => ({ session, ...(rescans.get(session.id) ?? { count: 0, next: start }) }))
         .filter(({ next }) => now >= next)
-        .map(async ({ id, count }) => {
-          await rescanSession(id, count, Math.min(rescanTimeout, start + timeout - now));
-          rescans.set(id, { count: count + 1, next: performance.now() + rescanPause });
+        .map(async ({ session, count }) => {
+          await rescanSession(session, scsiId, count, Math.min(rescanTimeout, start + timeout - now));
+          rescans.set(session.id, { count: count + 1, next: performance.now() + rescanPause });
         }),
     );
     await sleep(250);
@@ -97,15 +99,36 @@ export async function waitForPaths(
 }
 
 /**
- * Lets a session look for LUNs: for such as it has no disks of, and every second time also for other LUNs
- * behind the disks that it has, which takes long where they are many.
+ * Lets a session look for the LUN, in turns: where it is expected; at all LUNs of the target, which brings
+ * disks of them all; and behind the disks that the session has already, which takes long where they are many.
  */
-async function rescanSession(id: number, nth: number, limit: number): Promise<void> {
+async function rescanSession(
+  { id, iqn }: Session,
+  scsiId: string,
+  nth: number,
+  limit: number,
+): Promise<void> {
   // A disk of another LUN that does not answer must not keep us from this one.
   const timeout = Math.max(1_000, Math.ceil(limit));
+  const expected = claimedLun(scsiId, iqn);
   const file = scanFile(id);
-  if (nth % 2 === 1) await attempt('iscsiadm', ['-m', 'session', '-r', String(id), '--rescan'], { timeout });
-  else if (file !== undefined) await writeToKernel(file, '- - -', timeout).catch(() => {});
+  const ways = [
+    ...(expected === undefined ? [] : Array(expectedTries).fill(`- - ${kernelLun(expected)}`)),
+    '- - -',
+    undefined,
+  ];
+  const what = ways[nth % ways.length];
+  if (what === undefined) {
+    await attempt('iscsiadm', ['-m', 'session', '-r', String(id), '--rescan'], { timeout });
+  } else if (file !== undefined) {
+    await writeToKernel(file, what, timeout).catch(() => {});
+  }
+}
+
+/** The kernel's number of a LUN, from its 8 bytes in REPORT LUNS (Linux, scsilun_to_int). */
+export function kernelLun(raw: string): bigint {
+  const bytes = Buffer.from(raw, 'hex');
+  return [0, 2, 4, 6].reduce((lun, at) => lun | (BigInt(bytes.readUInt16BE(at)) << BigInt(at * 8)), 0n);
 }
 
 function refuseDuplicates(paths: readonly Path[], scsiId: string): void {

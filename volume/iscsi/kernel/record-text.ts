@@ -64,7 +64,6 @@ export function fieldsFor({ chap, mutualChap }: Pick<KernelTarget, 'chap' | 'mut
     'node.session.reopen_max': '0',
     // More would be several sessions over one portal.
     'node.session.nr_sessions': '1',
-    'node.session.scan': 'auto',
     'node.session.initial_login_retry_max': '1',
     'node.conn[0].timeo.login_timeout': String(loginTimeout),
     'node.conn[0].timeo.noop_out_interval': '5',
@@ -72,8 +71,12 @@ export function fieldsFor({ chap, mutualChap }: Pick<KernelTarget, 'chap' | 'mut
   };
 }
 
-/** What besides that a record says that we made: nothing may log in with it while the host starts. */
+/**
+ * What besides that a record says that we made: nothing may log in with it while the host starts, and of the
+ * target's LUNs, which may be hundreds, the kernel gets the SR's alone.
+ */
 export const ownFields: RecordFields = {
+  'node.session.scan': 'manual',
   'node.startup': 'manual',
   'node.conn[0].startup': 'manual',
 };

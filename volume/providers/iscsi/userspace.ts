@@ -74,13 +74,14 @@ export async function lookAtLun(config: IscsiConfig): Promise<SeenLun> {
 /** All portals that discovery told of, and those over which we reached the LUN that it does not know. */
 function kernelTarget(
   config: IscsiConfig,
-  { target, portals }: Lun,
+  { target, portals, entry }: Lun,
   told: ReturnType<typeof mergeTargets>,
 ): KernelTarget {
   const known = told.find(({ name }) => name.toLowerCase() === target.toLowerCase())?.portals ?? [];
   const spelled = new Set(known.map(formatPortal));
   return {
     iqn: target,
+    rawLun: entry.raw,
     portals: [
       ...known.map(({ host, port, tpgt }) => ({ address: host, port, tpgt })),
       ...portals
