@@ -106,7 +106,8 @@ async function createByOthers({ stage, points, only, dies }: Matrix): Promise<vo
       await createDies(only, dead, point);
       const isMounted = await only.hasMounted(dead.uuid);
       const found = await probedSr(by, dead);
-      const other = { ...dead, uuid: crypto.randomUUID() };
+      const uuid = crypto.randomUUID();
+      const other = { uuid, configuration: { ...dead.configuration, sr_uuid: uuid } };
       const request = {
         uuid: other.uuid,
         configuration: other.configuration,
