@@ -78,6 +78,7 @@ export function scsiId(lun: Pick<Lun, 'serial'>): string {
 /** The target of a lab that is up. */
 export class IscsiTarget {
   readonly #machine: Machine;
+  #lastChange: Promise<void> = Promise.resolve();
 
   constructor(machine: Machine) {
     this.#machine = machine;
@@ -242,10 +243,15 @@ export class IscsiTarget {
     return stdout.split('\n').some((line) => line.startsWith('InitiatorName:'));
   }
 
-  async #change(name: LunName, change: Partial<Lun>): Promise<void> {
-    await this.lun(name);
-    const luns = await this.luns();
-    await this.#apply([lunsFile(luns.map((lun) => (isSame(lun, name) ? { ...lun, ...change } : lun)))]);
+  /** One at a time: all LUNs are in one file. */
+  #change(name: LunName, change: Partial<Lun>): Promise<void> {
+    const changed = this.#lastChange.then(async () => {
+      await this.lun(name);
+      const luns = await this.luns();
+      await this.#apply([lunsFile(luns.map((lun) => (isSame(lun, name) ? { ...lun, ...change } : lun)))]);
+    });
+    this.#lastChange = changed.catch(() => {});
+    return changed;
   }
 
   /** Writes files, has LIO follow them, and runs another command. */
