@@ -1,20 +1,8 @@
 /** Image files, and the lock on an image that is its activation. */
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  lstatSync,
-  openSync,
-  readdirSync,
-  readlinkSync,
-  realpathSync,
-  type Stats,
-} from 'node:fs';
+import { closeSync, constants, fstatSync, lstatSync, openSync, type Stats } from 'node:fs';
 import { waitsFor } from '../src/deadline.ts';
-import { hostUuid } from '../src/host-uuid.ts';
 import { lock } from '../src/locks/flock.ts';
-import { localLockHolder, processName } from '../src/locks/holder.ts';
-import { posix } from '../src/posix/index.ts';
+import { findImageHolder, recordImageHolder } from '../src/locks/image-holder.ts';
 import { NamedError, PluginError } from '../src/smapi/errors.ts';
 
 /**
@@ -22,9 +10,6 @@ import { NamedError, PluginError } from '../src/smapi/errors.ts';
  * host still caches a lock that it gave up.
  */
 const lockTimeout = 1_000;
-
-/** The extended attribute that names the host which activated an image last: only for messages. */
-const hostAttribute = 'user.gfs2-sr.host';
 
 /**
  * Checks that an image is there and can be served.
@@ -48,7 +33,8 @@ export function checkImage(path: string): void {
  * Whoever keeps the descriptor (a loop device too) keeps the lock.
  *
  * @returns the descriptor.
- * @throws NamedError `Activated_on_another_host`; PluginError `VolumeInUse`, `ImageMissing`, `NotAnImage`.
+ * @throws NamedError `Activated_on_another_host`; PluginError `VolumeInUse`, `ImageMissing`, `NotAnImage`,
+ * `ImageFrozen`.
  */
 export async function openLockedImage(path: string, readOnly: boolean, shared: boolean): Promise<number> {
   checkImage(path);
@@ -64,7 +50,8 @@ export async function openLockedImage(path: string, readOnly: boolean, shared: b
     const found = fstatSync(image);
     if (found.nlink === 0) throw missing(path);
     checkServable(path, found);
-    recordHost(image);
+    if (!readOnly && (found.mode & constants.S_IWUSR) === 0) throw frozen(path);
+    recordImageHolder(image);
     return image;
   } catch (error) {
     closeSync(image);
@@ -80,6 +67,14 @@ function checkServable(path: string, found: Stats): void {
       `${path} has ${found.size} bytes, which is no multiple of 512: it was cut, or is no raw disk image.`,
     );
   }
+}
+
+/** Root may write any file: the mode is how whoever froze an image, under its lock, tells those who come later. */
+function frozen(path: string): PluginError {
+  return new PluginError(
+    'ImageFrozen',
+    `The image ${path} is part of a snapshot and must not be written; ask for the volume's URI again (Volume.stat).`,
+  );
 }
 
 function missing(path: string): PluginError {
@@ -106,45 +101,23 @@ async function lockImage(image: number, path: string, shared: boolean): Promise<
 }
 
 function refusal(image: number, path: string): NamedError | PluginError {
-  const local = localHolder(image, path);
-  if (local !== undefined) {
-    return new PluginError('VolumeInUse', `The image ${path} is in use on this host, locked by ${local}.`);
-  }
-  const host = posix().getXattr(image, hostAttribute);
-  if (typeof host === 'string' && host !== hostUuid()) {
-    return new NamedError(
-      'Activated_on_another_host',
-      host,
-      `The image ${path} is in use on the host ${host}; deactivate it there first.`,
-    );
-  }
-  return new PluginError(
-    'VolumeInUse',
-    `The image ${path} is locked by another host, or by a process that this host does not show; deactivate it there first.`,
-  );
-}
-
-/** Who on this host has locked the image. */
-function localHolder(image: number, path: string): string | undefined {
-  const pid = localLockHolder(image);
-  if (pid === undefined) return undefined;
-  // A loop device keeps its lock under the number of the process that made it, which may be another's now.
-  return hasOpen(pid, path) ? `process ${pid} (${processName(pid)})` : 'a loop device';
-}
-
-function hasOpen(pid: string, path: string): boolean {
-  try {
-    const file = realpathSync(path);
-    return readdirSync(`/proc/${pid}/fd`).some((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`) === file);
-  } catch {
-    return false;
-  }
-}
-
-/** Leaves this host's uuid on a locked image; filesystems without extended attributes lose only a message. */
-function recordHost(image: number): void {
-  const host = hostUuid();
-  if (host !== undefined && posix().getXattr(image, hostAttribute) !== host) {
-    posix().setXattr(image, hostAttribute, host);
+  const holder = findImageHolder(image, path);
+  switch (holder.where) {
+    case 'here':
+      return new PluginError(
+        'VolumeInUse',
+        `The image ${path} is in use on this host, locked by ${holder.name}.`,
+      );
+    case 'host':
+      return new NamedError(
+        'Activated_on_another_host',
+        holder.uuid,
+        `The image ${path} is in use on the host ${holder.uuid}; deactivate it there first.`,
+      );
+    case 'unknown':
+      return new PluginError(
+        'VolumeInUse',
+        `The image ${path} is locked by another host, or by a process that this host does not show; deactivate it there first.`,
+      );
   }
 }

@@ -21,6 +21,11 @@ export interface CommandOptions {
   readonly expect?: readonly number[];
   /** How its output comes as text: `utf8` unless told; `hex` for bytes. */
   readonly encoding?: 'utf8' | 'hex';
+  /**
+   * Descriptors that it gets as 3, 4 and so on: whatever they lock stays locked until it ends too, also where
+   * this process dies before.
+   */
+  readonly inherit?: readonly number[];
 }
 
 /** A command that could not be run, failed or took too long. */
@@ -98,6 +103,8 @@ export async function run(
   const running = execa(command, [...args], {
     env: { PATH: path, LC_ALL: 'C' },
     input: options.input ?? '',
+    // execa's type knows descriptors up to 9, but it takes any.
+    stdio: ['pipe', 'pipe', 'pipe', ...(options.inherit ?? []).map((fd) => fd as 3)],
     timeout,
     forceKillAfterDelay: killDelay,
     reject: false,

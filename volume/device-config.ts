@@ -1,5 +1,6 @@
 /** The device-config of an SR: its keys, their help texts, and what they say once they are checked. */
 import { PluginError } from '../src/smapi/errors.ts';
+import { type ImageFormat, imageFormats } from './catalog/schema.ts';
 import { iscsiPort, type Portal, parsePort, parsePortals } from './iscsi/portal.ts';
 
 /** A user and a secret for CHAP. */
@@ -57,6 +58,21 @@ export function parseDeviceConfig(configuration: Configuration): DeviceConfig {
   if (provider === 'iscsi') return parseIscsi(configuration);
   if (provider === 'path') return parsePath(configuration);
   throw invalid(`provider is "${provider}"; write iscsi, or path for a directory of this host`);
+}
+
+/** The format of the images of new volumes where the device-config names none. */
+const defaultImageFormat: ImageFormat = 'raw';
+
+/**
+ * The format of images that a device-config asks for.
+ *
+ * @throws PluginError `InvalidConfiguration`.
+ */
+export function parseImageFormat(configuration: Configuration): ImageFormat {
+  const name = given(configuration, 'image-format')?.trim().toLowerCase() ?? defaultImageFormat;
+  const format = imageFormats.find((known) => known === name);
+  if (format !== undefined) return format;
+  throw invalid(`image-format is "${name.slice(0, 60)}"; write ${imageFormats.join(' or ')}`);
 }
 
 /**

@@ -8,7 +8,7 @@ import { activateDisk } from './activation.ts';
  * of them are dom0.
  *
  * @throws NamedError `Activated_on_another_host`; PluginError `BadUri`, `VolumeInUse`, `DeviceInUse`,
- *   `ImageMissing`, `NotAnImage`, `LoopMissing`, `NoFreeLoop`, `LockTimeout`.
+ *   `ImageMissing`, `NotAnImage`, `ImageFrozen`, `LoopMissing`, `NoFreeLoop`, `LockTimeout`.
  */
 export const activate: Handler<'Datapath.activate'> = ({ uri, domain }) =>
   activateDisk(uri, domain, 'read-write');

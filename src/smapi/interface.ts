@@ -39,6 +39,8 @@ export const queryResult = record('query_result', {
   configuration: dictionary,
   /** Cluster stacks of which one must be active before an SR is attached. */
   required_cluster_stack: list(string),
+  /** Formats of images, the preferred one first; not in the IDL, but read by xapi where it knows of it. */
+  supported_image_formats: optional(list(string)),
 });
 export type QueryResult = TypeOf<typeof queryResult>;
 

@@ -28,8 +28,8 @@ async function checkConsistent(host: VolumeHost): Promise<void> {
 describe('after kill -9', () => {
   it.each([
     ['create.intent', 0],
-    ['create.image', 0],
-    ['create.row', 1],
+    ['create.made', 0],
+    ['create.rows', 1],
   ])('of Volume.create at %s, the next call leaves %d volumes', async (fault, count) => {
     using host = new VolumeHost();
     const sr = await host.makeSr();
@@ -40,7 +40,7 @@ describe('after kill -9', () => {
     await checkConsistent(host);
   });
 
-  it.each(['destroy.rows', 'destroy.image'])(
+  it.each(['destroy.rows', 'destroy.removed'])(
     'of Volume.destroy at %s, the next call finishes it',
     async (fault) => {
       using host = new VolumeHost();
@@ -75,7 +75,7 @@ describe('after kill -9', () => {
   it('of the call that was to clean up, the one after it does', async () => {
     using host = new VolumeHost();
     const sr = await host.makeSr();
-    await host.die('create.image', 'Volume.create', { sr, ...newVolume });
+    await host.die('create.made', 'Volume.create', { sr, ...newVolume });
     await host.die('settle.removed', 'SR.ls', { sr });
     expect(await host.call('SR.ls', { sr })).toEqual([]);
     await checkConsistent(host);

@@ -115,10 +115,10 @@ export class VolumeHost {
   }
 
   /** Makes an SR in `path` and attaches it; answers its handle. */
-  async makeSr(): Promise<string> {
+  async makeSr(configured: Readonly<Record<string, string>> = {}): Promise<string> {
     const configuration = await this.call('SR.create', {
       uuid: this.uuid,
-      configuration: { provider: 'path', path: this.path },
+      configuration: { provider: 'path', path: this.path, ...configured },
       name: 'an SR',
       description: 'for a test',
     });

@@ -3,9 +3,11 @@ import { closeSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import type { LockMode } from '../../src/locks/flock.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
-import { hasHotJournal, openCatalog } from './database.ts';
+import { hasHotJournal, isOutdated, openCatalog } from './database.ts';
 import { toStorageError } from './errors.ts';
+import { hasIntents } from './intents.ts';
 import { lockCatalog } from './lock.ts';
+import type { ImageFormat } from './schema.ts';
 
 /** Where an SR is. */
 export interface SrPlace {
@@ -22,12 +24,20 @@ export interface SrIdentity {
   readonly description: string;
 }
 
+/** An SR to be made. */
+export interface NewSr extends SrIdentity {
+  /** The format of the images of new volumes. */
+  readonly imageFormat: ImageFormat;
+}
+
 /** An open catalog. */
 export interface Catalog {
   readonly database: DatabaseSync;
   readonly identity: SrIdentity;
   /** Whether SR.destroy has begun and can only go on. */
   readonly destroying: boolean;
+  /** The format of new volumes. */
+  readonly imageFormat: ImageFormat;
 }
 
 /** For which calls a catalog is opened. */
@@ -69,9 +79,9 @@ export async function changeCatalog<T>(
     place.path,
     'exclusive',
     () =>
-      withDatabase(place.path, 'write', async (catalog) => {
+      withWritable(place.path, async (catalog) => {
         check(place, catalog, options);
-        if (hasIntents(catalog.database)) {
+        if (hasIntents(catalog.database, 'any')) {
           const { settleIntents } = await import('./settle.ts');
           settleIntents(catalog.database, place.path);
         }
@@ -90,7 +100,7 @@ export async function identifySr(path: string): Promise<SrIdentity> {
   const read = ({ identity }: Catalog): SrIdentity => identity;
   const answer = await readUnlessUnsettled(path, read, false);
   if (answer !== undefined) return answer.value;
-  return await withLock(path, 'exclusive', () => withDatabase(path, 'write', read));
+  return await withLock(path, 'exclusive', () => withWritable(path, read));
 }
 
 /** Undefined where there is something to settle, for which the exclusive lock is needed. */
@@ -102,9 +112,14 @@ async function readUnlessUnsettled<T>(
   return await withLock(path, 'shared', async () => {
     // Readers must not roll a dead writer's change back: they are several, and do not see each other.
     if (hasHotJournal(path)) return undefined;
-    return await withDatabase(path, 'read', async (catalog) =>
-      heedsIntents && hasIntents(catalog.database) ? undefined : { value: await read(catalog) },
-    );
+    const database = openCatalog(path, 'read');
+    try {
+      if (isOutdated(database)) return undefined;
+      if (heedsIntents && hasIntents(database, 'passing')) return undefined;
+      return { value: await read({ database, ...readIdentity(database) }) };
+    } finally {
+      database.close();
+    }
   });
 }
 
@@ -124,12 +139,8 @@ async function withLock<T>(
   }
 }
 
-async function withDatabase<T>(
-  path: string,
-  mode: 'read' | 'write',
-  use: (catalog: Catalog) => T | Promise<T>,
-): Promise<T> {
-  const database = openCatalog(path, mode);
+async function withWritable<T>(path: string, use: (catalog: Catalog) => T | Promise<T>): Promise<T> {
+  const database = openCatalog(path, 'write');
   try {
     return await use({ database, ...readIdentity(database) });
   } finally {
@@ -138,14 +149,11 @@ async function withDatabase<T>(
 }
 
 function readIdentity(database: DatabaseSync): Omit<Catalog, 'database'> {
-  const { uuid, name, description, destroying } = database
-    .prepare('SELECT uuid, name, description, destroying FROM sr')
-    .get() as unknown as { uuid: string; name: string; description: string; destroying: number };
-  return { identity: { uuid, name, description }, destroying: destroying !== 0 };
-}
-
-function hasIntents(database: DatabaseSync): boolean {
-  return database.prepare('SELECT 1 FROM intents LIMIT 1').get() !== undefined;
+  const row = database
+    .prepare('SELECT uuid, name, description, destroying, image_format AS imageFormat FROM sr')
+    .get() as unknown as SrIdentity & { readonly destroying: number; readonly imageFormat: ImageFormat };
+  const { uuid, name, description, destroying, imageFormat } = row;
+  return { identity: { uuid, name, description }, destroying: destroying !== 0, imageFormat };
 }
 
 function check({ path, uuid }: SrPlace, { identity, destroying }: Catalog, options: CatalogOptions): void {

@@ -3,6 +3,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { PluginError } from '../../src/smapi/errors.ts';
 import { catalogFile, journalFile } from '../layout/sr-folder.ts';
 import { goneSr } from './lock.ts';
+import { migrate } from './migrate.ts';
 import { schemaVersion } from './schema.ts';
 
 /**
@@ -33,7 +34,8 @@ export function makeDurable(database: DatabaseSync): void {
 }
 
 /**
- * Opens the catalog of the SR in `folder`; the caller holds its lock, exclusively to write.
+ * Opens the catalog of the SR in `folder`; the caller holds its lock, exclusively to write. One of an earlier
+ * version of this plugin is brought up to date first when it is opened to write; see {@link isOutdated}.
  *
  * @throws PluginError `SRUnreachable`, `CatalogTooNew`.
  */
@@ -47,13 +49,25 @@ export function openCatalog(folder: string, mode: 'read' | 'write'): DatabaseSyn
   }
   try {
     if (mode === 'write') makeDurable(database);
-    const version = Number(database.prepare('PRAGMA user_version').get()?.user_version);
-    if (version !== schemaVersion) throw wrongVersion(folder, version);
+    const version = versionOf(database);
+    if (version < 1 || version > schemaVersion) throw wrongVersion(folder, version);
+    if (mode === 'write' && version < schemaVersion) {
+      inTransaction(database, () => migrate(database, version));
+    }
     return database;
   } catch (error) {
     database.close();
     throw error;
   }
+}
+
+/** Whether a catalog must be opened to write before anything can be read from it. */
+export function isOutdated(database: DatabaseSync): boolean {
+  return versionOf(database) < schemaVersion;
+}
+
+function versionOf(database: DatabaseSync): number {
+  return Number(database.prepare('PRAGMA user_version').get()?.user_version);
 }
 
 function wrongVersion(folder: string, version: number): PluginError {

@@ -1,38 +1,87 @@
 /** Rows of images. */
 import type { DatabaseSync } from 'node:sqlite';
+import { PluginError } from '../../src/smapi/errors.ts';
 import type { ImageFormat } from './schema.ts';
 
 /** An image. */
 export interface Image {
   readonly uuid: string;
   readonly format: ImageFormat;
+  /** The image that has what this one does not hold itself, by its uuid. */
+  readonly parent: string | undefined;
   /** Bytes. */
   readonly virtualSize: bigint;
   /** Bytes that it took on the storage when whoever had it looked last. */
   readonly physicalSize: bigint;
 }
 
-const columns = 'uuid, format, virtual_size AS virtualSize, physical_size AS physicalSize';
+/** As columns of a result. */
+type ImageRow = Omit<Image, 'parent'> & { readonly parent: string | null };
+
+const columns = 'uuid, format, parent, virtual_size AS virtualSize, physical_size AS physicalSize';
+
+function toImage(row: ImageRow): Image {
+  return { ...row, parent: row.parent ?? undefined };
+}
 
 /** An image by its uuid. */
 export function findImage(database: DatabaseSync, uuid: string): Image | undefined {
   const statement = database.prepare(`SELECT ${columns} FROM images WHERE uuid = ?`);
   statement.setReadBigInts(true);
-  return statement.get(uuid) as unknown as Image | undefined;
+  const row = statement.get(uuid) as unknown as ImageRow | undefined;
+  return row === undefined ? undefined : toImage(row);
 }
 
 /** All images. */
 export function listImages(database: DatabaseSync): readonly Image[] {
   const statement = database.prepare(`SELECT ${columns} FROM images`);
   statement.setReadBigInts(true);
-  return statement.all() as unknown as Image[];
+  return (statement.all() as unknown as ImageRow[]).map(toImage);
 }
 
-/** Adds an image. */
+/**
+ * An image, its parent, and so on to the root.
+ *
+ * @throws PluginError `CatalogDamaged` where it leads to an image for the second time.
+ */
+export function listChain(database: DatabaseSync, leaf: Image): readonly Image[] {
+  const chain = new Map<string, Image>();
+  for (let image: Image | undefined = leaf; image !== undefined; ) {
+    if (chain.has(image.uuid)) {
+      throw new PluginError(
+        'CatalogDamaged',
+        `The image ${leaf.uuid} is its own ancestor, says the catalog; restore catalog.sqlite from a backup.`,
+      );
+    }
+    chain.set(image.uuid, image);
+    image = image.parent === undefined ? undefined : findImage(database, image.parent);
+  }
+  return [...chain.values()];
+}
+
+/** Whether an image has a child, or is a volume's. */
+export function isNeeded(database: DatabaseSync, uuid: string): boolean {
+  const statement = database.prepare(
+    'SELECT 1 FROM images WHERE parent = :uuid UNION ALL SELECT 1 FROM volumes WHERE image = :uuid LIMIT 1',
+  );
+  return statement.get({ uuid }) !== undefined;
+}
+
+/** Whether an image may be written: by its one volume, where no other image builds on it. */
+export function isWritable(database: DatabaseSync, uuid: string): boolean {
+  const statement = database.prepare(
+    `SELECT 1 FROM volumes WHERE image = :uuid AND read_write = 1
+      AND NOT EXISTS (SELECT 1 FROM images WHERE parent = :uuid)
+      AND NOT EXISTS (SELECT 1 FROM volumes WHERE image = :uuid AND read_write = 0)`,
+  );
+  return statement.get({ uuid }) !== undefined;
+}
+
+/** Adds an image; its parent's row is there. */
 export function addImage(database: DatabaseSync, image: Image): void {
   database
-    .prepare('INSERT INTO images (uuid, format, virtual_size, physical_size) VALUES (?, ?, ?, ?)')
-    .run(image.uuid, image.format, image.virtualSize, image.physicalSize);
+    .prepare('INSERT INTO images (uuid, format, parent, virtual_size, physical_size) VALUES (?, ?, ?, ?, ?)')
+    .run(image.uuid, image.format, image.parent ?? null, image.virtualSize, image.physicalSize);
 }
 
 /** Removes an image's row. */

@@ -1,20 +1,28 @@
 /** The catalog's tables. */
 
-/** `PRAGMA user_version` of the tables below; a catalog with a greater one is of a later plugin. */
-export const schemaVersion = 1;
+/**
+ * `PRAGMA user_version` of the tables below; a catalog with a greater one is of a later plugin, and one with a
+ * smaller one is brought up to date by migrate.ts.
+ */
+export const schemaVersion = 2;
 
 /** `PRAGMA application_id`: "gSR" and 1. */
 export const applicationId = 0x67535201;
 
-/** Formats of images, which are also the ends of their files' names. */
-export type ImageFormat = 'raw';
+/** Formats of images, which are also the ends of their files' names; best known first. */
+export const imageFormats = ['raw', 'qcow2'] as const;
+export type ImageFormat = (typeof imageFormats)[number];
 
 /**
- * - sr: one row, who the SR is; `destroying` from when SR.destroy can no longer be undone.
- * - images: one row for each file in `images/` that holds data; sizes in bytes.
+ * - sr: one row, who the SR is; `destroying` from when SR.destroy can no longer be undone; `image_format` of
+ *   new volumes.
+ * - images: one row for each file in `images/` that holds data; sizes in bytes. What a child does not hold
+ *   itself it has from its parent. An image that has a child or is a read-only volume's is frozen: never written
+ *   again. Every read-write volume has an image of its own.
  * - volumes: a volume is a name for an image.
  * - keys: what Volume.set stored.
- * - intents: images whose file and rows may disagree, for a call is in the midst of changing both.
+ * - intents: images whose file and rows may disagree, for a call is in the midst of changing both; `lasting` where
+ *   that may go on without the catalog's lock, so that who only reads need not care.
  * - hosts: the hosts that have a shared SR attached, each with the size of the LUN as it saw it.
  */
 export const schema = `
@@ -23,7 +31,8 @@ export const schema = `
     uuid TEXT NOT NULL,
     name TEXT NOT NULL,
     description TEXT NOT NULL,
-    destroying INTEGER NOT NULL DEFAULT 0
+    destroying INTEGER NOT NULL DEFAULT 0,
+    image_format TEXT NOT NULL DEFAULT 'raw'
   ) STRICT;
   CREATE TABLE images (
     uuid TEXT PRIMARY KEY,
@@ -50,7 +59,8 @@ export const schema = `
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE intents (
     image TEXT PRIMARY KEY,
-    format TEXT NOT NULL
+    format TEXT NOT NULL,
+    lasting INTEGER NOT NULL DEFAULT 0
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE hosts (
     uuid TEXT PRIMARY KEY,

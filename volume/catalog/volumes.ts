@@ -15,7 +15,7 @@ export interface VolumeRow {
 }
 
 const query = `
-  SELECT key, name, description, read_write, sharable, format, virtual_size, physical_size, images.uuid AS image,
+  SELECT key, name, description, read_write, sharable, format, parent, virtual_size, physical_size, images.uuid AS image,
     (SELECT json_group_object(keys.name, value) FROM keys WHERE volume = key) AS keys
   FROM volumes JOIN images ON images.uuid = volumes.image`;
 
@@ -28,6 +28,7 @@ interface Found {
   readonly keys: string;
   readonly image: string;
   readonly format: ImageFormat;
+  readonly parent: string | null;
   readonly virtual_size: bigint;
   readonly physical_size: bigint;
 }
@@ -43,6 +44,7 @@ function toRow(found: Found): VolumeRow {
     image: {
       uuid: found.image,
       format: found.format,
+      parent: found.parent ?? undefined,
       virtualSize: found.virtual_size,
       physicalSize: found.physical_size,
     },
@@ -64,13 +66,19 @@ export function listVolumes(database: DatabaseSync): readonly VolumeRow[] {
   return (statement.all() as unknown as Found[]).map(toRow);
 }
 
-/** Adds a volume, without keys; its image's row is there. */
+/** Adds a volume and its keys; its image's row is there. */
 export function addVolume(database: DatabaseSync, row: VolumeRow): void {
   database
     .prepare(
       'INSERT INTO volumes (key, image, name, description, read_write, sharable) VALUES (?, ?, ?, ?, ?, ?)',
     )
     .run(row.key, row.image.uuid, row.name, row.description, Number(row.readWrite), Number(row.sharable));
+  for (const [name, value] of Object.entries(row.keys)) setKey(database, row.key, name, value);
+}
+
+/** Makes a volume the name of another image. */
+export function setVolumeImage(database: DatabaseSync, key: string, image: string): void {
+  database.prepare('UPDATE volumes SET image = ? WHERE key = ?').run(image, key);
 }
 
 /** Removes a volume and its keys, not its image. */
@@ -93,6 +101,15 @@ export function setVolumeDescription(database: DatabaseSync, key: string, descri
 /** Whether there is a volume of this key. */
 export function hasVolume(database: DatabaseSync, key: string): boolean {
   return database.prepare('SELECT 1 FROM volumes WHERE key = ?').get(key) !== undefined;
+}
+
+/** Whether a volume's image is another volume's too, or has a child. */
+export function sharesImage(database: DatabaseSync, { key, image }: VolumeRow): boolean {
+  const statement = database.prepare(
+    `SELECT 1 FROM images WHERE parent = :image
+      UNION ALL SELECT 1 FROM volumes WHERE image = :image AND key <> :key LIMIT 1`,
+  );
+  return statement.get({ image: image.uuid, key }) !== undefined;
 }
 
 /** Stores a key and value with a volume that is there. */

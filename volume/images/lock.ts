@@ -1,12 +1,24 @@
+/** Locks of images. An image's lock is a flock(2) on its file, which whoever runs its disk holds. */
 import { closeSync, constants, openSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { tryLock } from '../../src/locks/flock.ts';
+import { type LockMode, tryLock } from '../../src/locks/flock.ts';
+import { findImageHolder } from '../../src/locks/image-holder.ts';
+import { NamedError } from '../../src/smapi/errors.ts';
+import type { Intent } from '../catalog/intents.ts';
+import type { VolumeRow } from '../catalog/volumes.ts';
+import { imageFile } from '../layout/sr-folder.ts';
+import { imagesAreLocal } from '../providers/provider.ts';
+import type { AttachedSr } from '../sr/attached.ts';
+import { describeVolume, volumesInUse } from './in-use.ts';
 
-/** The exclusive lock of an image, until it is disposed of. */
-export type ImageLock = Disposable;
+/** The lock of an image, until it is disposed of. */
+export interface ImageLock extends Disposable {
+  /** The open image; undefined where it has no file. */
+  readonly fd: number | undefined;
+}
 
 /**
- * Takes the lock of an image, that is: makes sure that no disk runs on it, on any host.
+ * Tries to take the lock of an image exclusively, so that no disk runs on it, on any host.
  *
  * While the lock is held, a file that was unlinked keeps its blocks; freeing them, which takes long for
  * big images, is part of disposing.
@@ -14,15 +26,8 @@ export type ImageLock = Disposable;
  * @returns undefined when someone has it. An image without a file is nobody's.
  */
 export function lockImage(file: string): ImageLock | undefined {
-  let fd: number;
-  try {
-    // O_NONBLOCK: a FIFO in an image's place must not stop us.
-    fd = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { [Symbol.dispose]: () => {} };
-    throw error;
-  }
-  if (tryLock(fd, 'exclusive')) return { [Symbol.dispose]: () => closeSync(fd) };
+  const fd = openImage(file);
+  if (fd === undefined || tryLock(fd, 'exclusive')) return held(fd);
   closeSync(fd);
   return undefined;
 }
@@ -33,15 +38,89 @@ export function lockImage(file: string): ImageLock | undefined {
  */
 const patience = 1_000;
 
-/**
- * As {@link lockImage}, for an image that other hosts may have had.
- *
- * @param local whether only this host has the SR's images.
- */
-export async function lockIdleImage(file: string, local: boolean): Promise<ImageLock | undefined> {
-  for (let wait = 5, end = performance.now() + patience; ; wait = Math.min(wait * 2, 100)) {
-    const lock = lockImage(file);
-    if (lock !== undefined || local || performance.now() > end) return lock;
-    await sleep(wait);
+/** The locks that a call has on images of an SR, each taken once. */
+export class ImageLocks implements Disposable {
+  readonly #sr: AttachedSr;
+  readonly #locks = new Map<string, ImageLock>();
+
+  constructor(sr: AttachedSr) {
+    this.#sr = sr;
+  }
+
+  /** Takes an image's lock, unless this call has it; false when someone else does. */
+  async take(image: Intent, mode: LockMode = 'exclusive'): Promise<boolean> {
+    if (this.#locks.has(image.uuid)) return true;
+    const fd = openImage(imageFile(this.#sr.path, image));
+    if (fd !== undefined && !(await this.#tryLock(fd, mode))) {
+      closeSync(fd);
+      return false;
+    }
+    this.#locks.set(image.uuid, held(fd));
+    return true;
+  }
+
+  /**
+   * Takes the lock of a volume's image, which must not be in use.
+   *
+   * @param refused what cannot be done meanwhile, such as `it is destroyed`.
+   * @returns the open image; undefined where it has no file.
+   * @throws PluginError `VolumeInUse`; NamedError `Activated_on_another_host`.
+   */
+  async takeOf(row: VolumeRow, refused: string, mode: LockMode = 'exclusive'): Promise<number | undefined> {
+    if (!(await this.take(row.image, mode))) throw refusal(imageFile(this.#sr.path, row.image), row, refused);
+    return this.fd(row.image);
+  }
+
+  /** The open image whose lock this call has; undefined where it has no file. */
+  fd(image: Intent): number | undefined {
+    return this.#locks.get(image.uuid)?.fd;
+  }
+
+  [Symbol.dispose](): void {
+    for (const lock of this.#locks.values()) lock[Symbol.dispose]();
+  }
+
+  async #tryLock(fd: number, mode: LockMode): Promise<boolean> {
+    const end = performance.now() + (imagesAreLocal(this.#sr) ? 0 : patience);
+    for (let wait = 5; !tryLock(fd, mode); wait = Math.min(wait * 2, 100)) {
+      if (performance.now() >= end) return false;
+      await sleep(wait);
+    }
+    return true;
+  }
+}
+
+function refusal(file: string, row: VolumeRow, refused: string): Error {
+  const fd = openImage(file);
+  if (fd === undefined) return volumesInUse([row], refused);
+  try {
+    const holder = findImageHolder(fd, file);
+    if (holder.where !== 'host') return volumesInUse([row], refused);
+    return new NamedError(
+      'Activated_on_another_host',
+      holder.uuid,
+      `The volume ${describeVolume(row)} is in use on the host ${holder.uuid}; shut down or unplug there what uses it before ${refused}.`,
+    );
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function held(fd: number | undefined): ImageLock {
+  return {
+    fd,
+    [Symbol.dispose]: () => {
+      if (fd !== undefined) closeSync(fd);
+    },
+  };
+}
+
+function openImage(file: string): number | undefined {
+  try {
+    // O_NONBLOCK: a FIFO in an image's place must not stop us.
+    return openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
   }
 }

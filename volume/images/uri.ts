@@ -1,7 +1,9 @@
+import type { ImageFormat } from '../catalog/schema.ts';
+
 /**
- * The URI by which datapath plugins know an image: `raw+file://` and its absolute path, each name
- * percent-encoded; with `?sharable=true` where several may write at once.
+ * The URI by which datapath plugins know an image: `raw+file://`, or `qcow2+file://`, and its absolute path, each
+ * name percent-encoded; with `?sharable=true` where several may write at once.
  */
-export function imageUri(file: string, sharable: boolean): string {
-  return `raw+file://${file.split('/').map(encodeURIComponent).join('/')}${sharable ? '?sharable=true' : ''}`;
+export function imageUri(file: string, format: ImageFormat, sharable: boolean): string {
+  return `${format}+file://${file.split('/').map(encodeURIComponent).join('/')}${sharable ? '?sharable=true' : ''}`;
 }

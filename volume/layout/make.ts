@@ -17,7 +17,7 @@ import { syncDirectory } from '../../src/atomic-file.ts';
 import { faultPoint } from '../../src/fault-point.ts';
 import { lock } from '../../src/locks/flock.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
-import type { SrIdentity } from '../catalog/catalog.ts';
+import type { NewSr } from '../catalog/catalog.ts';
 import { inTransaction, makeDurable, openDatabase } from '../catalog/database.ts';
 import { toStorageError } from '../catalog/errors.ts';
 import { schema } from '../catalog/schema.ts';
@@ -66,7 +66,7 @@ function hasOnly(path: string, names: readonly string[]): boolean {
  *
  * @throws PluginError `SRExists` when another call was quicker; NumberedError `NoSpace`.
  */
-export async function makeSr(folder: string, identity: SrIdentity): Promise<void> {
+export async function makeSr(folder: string, identity: NewSr): Promise<void> {
   try {
     const lockFile = await lockNewCatalog(folder);
     try {
@@ -129,7 +129,7 @@ function openNewLockFile(folder: string): number | undefined {
   }
 }
 
-function makeCatalog(folder: string, identity: SrIdentity): void {
+function makeCatalog(folder: string, identity: NewSr): void {
   const file = `${folder}/${newCatalogName}`;
   const journal = `${file}-journal`;
   for (const remains of [file, journal, journalFile(folder)]) rmSync(remains, { force: true });
@@ -141,8 +141,8 @@ function makeCatalog(folder: string, identity: SrIdentity): void {
       inTransaction(database, () => {
         database.exec(schema);
         database
-          .prepare('INSERT INTO sr (one, uuid, name, description) VALUES (1, ?, ?, ?)')
-          .run(identity.uuid, identity.name, identity.description);
+          .prepare('INSERT INTO sr (one, uuid, name, description, image_format) VALUES (1, ?, ?, ?, ?)')
+          .run(identity.uuid, identity.name, identity.description, identity.imageFormat);
       });
     } finally {
       database.close();

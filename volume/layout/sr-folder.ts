@@ -41,11 +41,16 @@ export function imagesFolder(folder: string): string {
 }
 
 /**
- * The path of an image.
+ * The name of an image's file.
  *
  * @throws RangeError for an image that is not named by a UUID: nothing else ever becomes a path.
  */
-export function imageFile(folder: string, image: { uuid: string; format: ImageFormat }): string {
+export function imageName(image: { uuid: string; format: ImageFormat }): string {
   if (!isUuid(image.uuid)) throw new RangeError('The catalog has an image that is not named by a UUID.');
-  return `${imagesFolder(folder)}/${image.uuid}.${image.format}`;
+  return `${image.uuid}.${image.format}`;
+}
+
+/** The path of an image; as {@link imageName}. */
+export function imageFile(folder: string, image: { uuid: string; format: ImageFormat }): string {
+  return `${imagesFolder(folder)}/${imageName(image)}`;
 }

@@ -1,10 +1,11 @@
 import packageJson from '../../package.json' with { type: 'json' };
 import type { CallName, Handler } from '../../src/smapi/interface.ts';
 import { volumePlugin } from '../calls.ts';
+import { imageFormats } from '../catalog/schema.ts';
 import { deviceConfigHelp } from '../device-config-help.ts';
 import { readSettings } from './settings.ts';
 
-/** The features that come with a call; xapi-storage-script adds them by the entry files that it sees. */
+/** The features that come with a call; xapi-storage-script adds most of them by the entry files that it sees. */
 const featureOfCall: Readonly<Partial<Record<CallName, string>>> = {
   'SR.attach': 'SR_ATTACH',
   'SR.create': 'SR_CREATE',
@@ -16,6 +17,7 @@ const featureOfCall: Readonly<Partial<Record<CallName, string>>> = {
   'Volume.create': 'VDI_CREATE',
   'Volume.clone': 'VDI_CLONE',
   'Volume.snapshot': 'VDI_SNAPSHOT',
+  'Volume.revert': 'VDI_REVERT',
   'Volume.resize': 'VDI_RESIZE',
   'Volume.destroy': 'VDI_DELETE',
   'Volume.stat': 'VDI_UPDATE',
@@ -46,4 +48,5 @@ export const query: Handler<'Plugin.query'> = () => ({
   ],
   configuration: deviceConfigHelp,
   required_cluster_stack: readSettings().requiredClusterStack,
+  supported_image_formats: imageFormats,
 });

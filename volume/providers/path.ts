@@ -4,16 +4,16 @@ import { syncDirectory } from '../../src/atomic-file.ts';
 import { waitsFor } from '../../src/deadline.ts';
 import { faultPoint } from '../../src/fault-point.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
-import { changeCatalog, identifySr, readCatalog, type SrIdentity } from '../catalog/catalog.ts';
+import { changeCatalog, identifySr, type NewSr, readCatalog } from '../catalog/catalog.ts';
 import { isUnreachable, toStorageError } from '../catalog/errors.ts';
 import { listImages } from '../catalog/images.ts';
 import { listIntents } from '../catalog/intents.ts';
 import { goneSr, lockCatalog } from '../catalog/lock.ts';
 import { listVolumes, type VolumeRow } from '../catalog/volumes.ts';
 import { parseDeviceConfig } from '../device-config.ts';
+import { freeingLimit } from '../images/files.ts';
 import { volumesInUse } from '../images/in-use.ts';
 import { lockImage } from '../images/lock.ts';
-import { freeingLimit } from '../images/raw.ts';
 import { foreignNames, makeSr } from '../layout/make.ts';
 import { removeIfEmpty, removeSrFiles } from '../layout/remove.ts';
 import { catalogFile, imageFile, imagesFolder, locksFolder } from '../layout/sr-folder.ts';
@@ -25,7 +25,7 @@ import type { Configuration, Provider, Space } from './provider.ts';
 /** SRs with `provider=path`. */
 export const pathProvider: Provider = { clustered: false, create, attach, detach, destroy, space };
 
-async function create(configuration: Configuration, identity: SrIdentity): Promise<Configuration> {
+async function create(configuration: Configuration, identity: NewSr): Promise<Configuration> {
   const folder = folderOf(configuration);
   checkPlaceForSr(folder);
   // `force` is a consent for once: a PBD must not keep it.

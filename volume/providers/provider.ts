@@ -1,6 +1,6 @@
 /** What differs between SRs by where they are: everything else works on the SR's folder. */
 import type { Health } from '../../src/smapi/interface.ts';
-import type { Catalog, SrIdentity } from '../catalog/catalog.ts';
+import type { Catalog, NewSr } from '../catalog/catalog.ts';
 import type { AttachedSr } from '../sr/attached.ts';
 
 /** A device-config. */
@@ -26,7 +26,7 @@ export interface Provider {
   /** Whether several hosts use one SR at once. */
   readonly clustered: boolean;
   /** Makes an empty SR; answers the device-config that finds it again. */
-  create(configuration: Configuration, identity: SrIdentity): Promise<Configuration>;
+  create(configuration: Configuration, identity: NewSr): Promise<Configuration>;
   /** Brings the SR `uuid` to this host, where it may be already. */
   attach(configuration: Configuration, uuid: string): Promise<AttachedSr>;
   /** Lets go of an SR on this host, unless a disk runs on it here. */

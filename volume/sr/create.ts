@@ -1,7 +1,7 @@
 import { PluginError } from '../../src/smapi/errors.ts';
 import type { Handler } from '../../src/smapi/interface.ts';
 import { isUuid } from '../../src/uuid.ts';
-import { parseDeviceConfig } from '../device-config.ts';
+import { parseDeviceConfig, parseImageFormat } from '../device-config.ts';
 import { loadProvider } from '../providers/provider.ts';
 import { checkText, textLimits } from '../text.ts';
 
@@ -19,6 +19,7 @@ export const create: Handler<'SR.create'> = async ({ uuid, configuration, name, 
   checkText(name, "the SR's name", textLimits.name);
   checkText(description, "the SR's description", textLimits.description);
   const provider = await loadProvider(parseDeviceConfig(configuration).provider);
-  const identity = { uuid: uuid.toLowerCase(), name, description };
+  const imageFormat = parseImageFormat(configuration);
+  const identity = { uuid: uuid.toLowerCase(), name, description, imageFormat };
   return { ...(await provider.create(configuration, identity)), sr_uuid: identity.uuid };
 };

@@ -1,66 +1,33 @@
-import { existsSync } from 'node:fs';
-import type { DatabaseSync } from 'node:sqlite';
-import { waitsFor } from '../../src/deadline.ts';
-import { faultPoint } from '../../src/fault-point.ts';
 import type { Handler } from '../../src/smapi/interface.ts';
 import { changeCatalog } from '../catalog/catalog.ts';
-import { inTransaction } from '../catalog/database.ts';
-import { toStorageError } from '../catalog/errors.ts';
-import { addImage, removeImage } from '../catalog/images.ts';
-import { addIntent, removeIntent } from '../catalog/intents.ts';
-import { addVolume, findVolume, removeVolume, setKey, type VolumeRow } from '../catalog/volumes.ts';
-import { volumesInUse } from '../images/in-use.ts';
-import { lockIdleImage } from '../images/lock.ts';
-import { freeingLimit, removeRawImage } from '../images/raw.ts';
-import { imageFile } from '../layout/sr-folder.ts';
-import { imagesAreLocal } from '../providers/provider.ts';
+import { addVolume, findVolume, removeVolume, sharesImage } from '../catalog/volumes.ts';
+import { ImageLocks } from '../images/lock.ts';
+import { changeTree } from '../images/tree-change.ts';
 import { getAttached } from '../sr/attached.ts';
 
 /**
- * Volume.destroy: destroys a volume. Succeeds where there is none: xapi destroys some twice.
+ * Volume.destroy: destroys a volume, and those of its images that are needed for no other. Succeeds where there is
+ * no volume: xapi destroys some twice. A snapshot can be destroyed while what builds on it is in use.
  *
- * @throws NamedError `Sr_not_attached`; PluginError `VolumeInUse` while its disk runs anywhere; as
- * changeCatalog.
+ * @throws NamedError `Sr_not_attached`, `Activated_on_another_host`; PluginError `VolumeInUse` while its disk runs;
+ * as changeCatalog.
  */
 export const destroy: Handler<'Volume.destroy'> = async ({ sr, key }) => {
   const attached = getAttached(sr);
-  // Disposed of after the catalog is free for others: that frees the image's blocks.
-  using locks = new DisposableStack();
+  // Disposed of after the catalog is free for others: that frees the images' blocks.
+  using locks = new ImageLocks(attached);
   await changeCatalog(attached, async ({ database }) => {
     const row = findVolume(database, key);
     if (row === undefined) return;
-    const file = imageFile(attached.path, row.image);
-    try {
-      const lock = await lockIdleImage(file, imagesAreLocal(attached));
-      if (lock === undefined) throw volumesInUse([row], 'it is destroyed');
-      locks.use(lock);
-      inTransaction(database, () => {
-        removeVolume(database, key);
-        removeImage(database, row.image.uuid);
-        addIntent(database, row.image);
-      });
-      faultPoint('destroy.rows');
-      waitsFor(`the storage of the SR in ${attached.path} to free the image ${file}`, freeingLimit);
-      try {
-        removeRawImage(file);
-      } catch (error) {
-        if (existsSync(file)) restore(database, row);
-        throw error;
-      }
-    } catch (error) {
-      throw toStorageError(error, 'the removal of a volume', attached.path);
-    }
-    faultPoint('destroy.image');
-    removeIntent(database, row.image);
+    if (!sharesImage(database, row)) await locks.takeOf(row, 'it is destroyed');
+    await changeTree(database, attached.path, locks, {
+      call: 'destroy',
+      what: 'the removal of a volume',
+      makes: [],
+      freezes: [],
+      drops: [row.image],
+      rows: () => removeVolume(database, key),
+      restoreRows: () => addVolume(database, row),
+    });
   });
 };
-
-/** Undoes the removal of a volume whose image is still there: a failure means that nothing has happened. */
-function restore(database: DatabaseSync, row: VolumeRow): void {
-  inTransaction(database, () => {
-    addImage(database, row.image);
-    addVolume(database, row);
-    for (const [name, value] of Object.entries(row.keys)) setKey(database, row.key, name, value);
-    removeIntent(database, row.image);
-  });
-}

@@ -15,7 +15,7 @@ export function toVolume(sr: AttachedSr, row: VolumeRow): Volume {
     sharable: row.sharable,
     virtual_size: row.image.virtualSize,
     physical_utilisation: row.image.physicalSize,
-    uri: [imageUri(imageFile(sr.path, row.image), row.sharable)],
+    uri: [imageUri(imageFile(sr.path, row.image), row.image.format, row.sharable)],
     keys: row.keys,
   };
 }

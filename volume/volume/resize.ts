@@ -1,35 +1,37 @@
-import { faultPoint } from '../../src/fault-point.ts';
+import { waitsFor } from '../../src/deadline.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
 import type { Handler } from '../../src/smapi/interface.ts';
 import { changeCatalog } from '../catalog/catalog.ts';
 import { inTransaction } from '../catalog/database.ts';
 import { toStorageError } from '../catalog/errors.ts';
-import { setVirtualSize } from '../catalog/images.ts';
+import { listChain, setVirtualSize } from '../catalog/images.ts';
 import { addIntent, removeIntent } from '../catalog/intents.ts';
-import { findVolume } from '../catalog/volumes.ts';
-import { describeVolume, volumesInUse } from '../images/in-use.ts';
-import { lockIdleImage } from '../images/lock.ts';
-import { growRawImage, rawImageSize } from '../images/raw.ts';
+import { checkChain, imageMissing } from '../images/chain.ts';
+import { stopAt } from '../images/fault-points.ts';
+import { formatDriver } from '../images/format.ts';
+import { describeVolume } from '../images/in-use.ts';
+import { ImageLocks } from '../images/lock.ts';
 import { imageFile } from '../layout/sr-folder.ts';
-import { imagesAreLocal } from '../providers/provider.ts';
 import { getAttached } from '../sr/attached.ts';
-import { noSuchVolume } from './missing.ts';
+import { getVolume, requireWritable } from './base.ts';
 import { roundSize } from './size.ts';
 
 /**
  * Volume.resize: grows a volume to at least `new_size` bytes; the new part reads as zeros.
  *
- * @throws NamedError `Sr_not_attached`, `Volume_does_not_exist`; PluginError `InvalidSize` for less than it
- * has, `VolumeInUse` while its disk runs anywhere, `ImageMissing`, `VolumeTooBig`; as changeCatalog.
+ * @throws NamedError `Sr_not_attached`, `Volume_does_not_exist`, `Activated_on_another_host`; PluginError
+ * `InvalidSize` for less than it has, `ReadOnlyVolume` for a snapshot, `VolumeInUse` while its disk runs,
+ * `ImageMissing`, `ImageDamaged`, `VolumeTooBig`; as changeCatalog.
  */
 export const resize: Handler<'Volume.resize'> = async ({ sr, key, new_size }) => {
   const attached = getAttached(sr);
-  const size = roundSize(new_size);
+  using locks = new ImageLocks(attached);
   await changeCatalog(attached, async ({ database }) => {
-    const row = findVolume(database, key);
-    if (row === undefined) throw noSuchVolume(key);
+    const row = getVolume(database, key);
     const { image } = row;
+    const size = roundSize(new_size, image.format);
     if (size === image.virtualSize) return;
+    requireWritable(row, 'resized');
     if (size < image.virtualSize) {
       throw new PluginError(
         'InvalidSize',
@@ -37,21 +39,22 @@ export const resize: Handler<'Volume.resize'> = async ({ sr, key, new_size }) =>
       );
     }
     const file = imageFile(attached.path, image);
-    using lock = await lockIdleImage(file, imagesAreLocal(attached));
-    if (lock === undefined) throw volumesInUse([row], 'it is resized');
+    const lock = await locks.takeOf(row, 'it is resized');
+    if (lock === undefined) throw imageMissing(file);
+    checkChain(attached.path, listChain(database, image));
+    const driver = formatDriver(image.format);
     addIntent(database, image);
-    faultPoint('resize.intent');
-    let grown = image.virtualSize;
+    stopAt('resize', 'intent');
     try {
-      grown = growRawImage(file, size);
+      waitsFor(`the storage of the SR in ${attached.path} to grow the image ${file}`);
+      await driver.grow(file, size, lock);
     } catch (error) {
-      const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
       // It may have grown all the same, as when only the flush failed: then the intent lets the next call see.
-      if (missing || hasSize(file, image.virtualSize)) removeIntent(database, image);
-      if (missing) throw imageMissing(file, error);
+      if (hasSize(driver.size, file, image.virtualSize)) removeIntent(database, image);
       throw toStorageError(error, `a volume of ${size} bytes`, attached.path);
     }
-    faultPoint('resize.grown');
+    stopAt('resize', 'grown');
+    const grown = driver.size(file);
     inTransaction(database, () => {
       setVirtualSize(database, image.uuid, grown);
       removeIntent(database, image);
@@ -59,16 +62,10 @@ export const resize: Handler<'Volume.resize'> = async ({ sr, key, new_size }) =>
   });
 };
 
-function hasSize(file: string, size: bigint): boolean {
+function hasSize(sizeOf: (file: string) => bigint, file: string, size: bigint): boolean {
   try {
-    return rawImageSize(file) === size;
+    return sizeOf(file) === size;
   } catch {
     return false;
   }
-}
-
-function imageMissing(file: string, cause: unknown): PluginError {
-  return new PluginError('ImageMissing', `The volume's image ${file} is missing; restore it from a backup.`, {
-    cause,
-  });
 }

@@ -3,7 +3,7 @@ import { statfsSync } from 'node:fs';
 import { waitsFor } from '../../../src/deadline.ts';
 import { log } from '../../../src/log.ts';
 import { PluginError } from '../../../src/smapi/errors.ts';
-import type { SrIdentity } from '../../catalog/catalog.ts';
+import type { NewSr } from '../../catalog/catalog.ts';
 import { extendDeviceConfig } from '../../device-config.ts';
 import { filesystemName, splitLockTable, unfinishedFilesystem } from '../../layout/gfs2-superblock.ts';
 import { labelOffset } from '../../layout/label.ts';
@@ -32,7 +32,7 @@ const limit = 1_800_000;
  *
  * @returns the device-config that attaches it.
  */
-export async function createSr(configuration: Configuration, identity: SrIdentity): Promise<Configuration> {
+export async function createSr(configuration: Configuration, identity: NewSr): Promise<Configuration> {
   const config = parseLunConfig(configuration);
   waitsFor(`the LUN ${config.scsiId} and its cluster`, limit);
   const { requireCluster } = await loadCluster();
@@ -95,7 +95,7 @@ async function make(
   config: LunConfig,
   seen: SeenLun,
   cluster: string,
-  identity: SrIdentity,
+  identity: NewSr,
   takesOver: boolean,
 ): Promise<void> {
   const { uuid } = identity;

@@ -1,0 +1,25 @@
+/** The steps between which a test can stop a change of images, as by `kill -9`. */
+import { faultPoint } from '../../src/fault-point.ts';
+
+/** By call, in the order in which they are passed; each is named after the last step done. */
+export const imageFaultPoints = {
+  create: ['create.intent', 'create.made', 'create.rows'],
+  snapshot: ['snapshot.intent', 'snapshot.made', 'snapshot.frozen', 'snapshot.rows'],
+  clone: ['clone.intent', 'clone.made', 'clone.made-2', 'clone.frozen', 'clone.rows'],
+  revert: ['revert.intent', 'revert.made', 'revert.rows', 'revert.removed'],
+  destroy: ['destroy.rows', 'destroy.removed', 'destroy.removed-2'],
+  resize: ['resize.intent', 'resize.grown'],
+  copy: ['copy.intent', 'copy.made', 'copy.filled', 'copy.rows'],
+} as const;
+
+/** A call that changes images. */
+export type ImageCall = keyof typeof imageFaultPoints;
+
+/**
+ * Dies here when a test asks for it.
+ *
+ * @param index of the image, where the step is done for each of several.
+ */
+export function stopAt(call: ImageCall, step: string, index = 0): void {
+  faultPoint(`${call}.${step}${index === 0 ? '' : `-${index + 1}`}`);
+}

@@ -1,0 +1,47 @@
+/** qcow2 images, made and changed by qemu-img. Nothing is ever guessed: formats are stated in every call. */
+import { closeSync, constants, fsyncSync, openSync, rmSync } from 'node:fs';
+import { tryLock } from '../../src/locks/flock.ts';
+import type { FormatDriver } from './format.ts';
+import { hasNoClusters, readQcow2Header } from './qcow2-header.ts';
+import { qcow2Options } from './qcow2-options.ts';
+import { qemuImg } from './qemu-img.ts';
+
+/** qcow2 images. */
+export const qcow2Format: FormatDriver = {
+  granularity: 512n,
+
+  async create(file, bytes, backing) {
+    // Made here, for its mode, and so that the lock on it lasts as long as qemu-img.
+    const fd = openSync(file, 'wx', 0o600);
+    try {
+      tryLock(fd, 'exclusive');
+      // -u: the parent is not opened, nor its parents, so that this takes the same time on any of them.
+      const parent = backing === undefined ? [] : ['-u', '-b', backing.name, '-F', backing.format ?? ''];
+      const args = ['create', '-q', '-f', 'qcow2', '-o', qcow2Options, ...parent, file, String(bytes)];
+      await qemuImg(args, file, { inherit: [fd] });
+      fsyncSync(fd);
+    } catch (error) {
+      rmSync(file, { force: true });
+      throw error;
+    } finally {
+      closeSync(fd);
+    }
+  },
+
+  async grow(file, bytes, lock) {
+    if (readQcow2Header(file).size >= bytes) return;
+    await qemuImg(['resize', '-q', '-f', 'qcow2', file, String(bytes)], file, { inherit: [lock] });
+    const fd = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW);
+    try {
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+  },
+
+  size: (file) => readQcow2Header(file).size,
+
+  backing: (file) => readQcow2Header(file).backing,
+
+  isEmpty: (file) => hasNoClusters(file),
+};

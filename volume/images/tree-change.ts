@@ -1,0 +1,164 @@
+import { existsSync } from 'node:fs';
+import type { DatabaseSync } from 'node:sqlite';
+import { waitsFor } from '../../src/deadline.ts';
+import { log } from '../../src/log.ts';
+import { inTransaction } from '../catalog/database.ts';
+import { toStorageError } from '../catalog/errors.ts';
+import {
+  addImage,
+  findImage,
+  type Image,
+  isNeeded,
+  removeImage,
+  setPhysicalSize,
+} from '../catalog/images.ts';
+import { addIntent, makeLasting, removeIntent } from '../catalog/intents.ts';
+import { imageFile } from '../layout/sr-folder.ts';
+import { allocatedSize } from './allocation.ts';
+import { checkImage } from './chain.ts';
+import { type ImageCall, stopAt } from './fault-points.ts';
+import { freeingLimit, makeImage, markFrozen, removeImageFile } from './files.ts';
+import type { ImageLocks } from './lock.ts';
+
+/** A change of a tree of images, and of the volumes that are names for them. */
+export interface TreeChange {
+  readonly call: ImageCall;
+  /** What it does, for the message of a failure, such as `a snapshot`. */
+  readonly what: string;
+  /** New images. A parent is an image of the catalog. */
+  readonly makes: readonly Image[];
+  /** Images that become parents, and so are never written again; their locks are taken. */
+  readonly freezes: readonly Image[];
+  /** Images that may be needed by nobody afterwards, and then go, with their parents as far as that holds for them. */
+  readonly drops: readonly Image[];
+  /** Changes the volumes' rows. */
+  readonly rows: () => void;
+  /** Takes that back, where the first image that goes cannot be removed; without it the change stays. */
+  readonly restoreRows?: () => void;
+}
+
+/**
+ * Changes a tree of images under the exclusive lock of its catalog, in steps that a dead process's successor
+ * finishes or undoes; see docs/sr-layout.md. A change that fails has changed nothing.
+ *
+ * @param locks those of `freezes` and of the first of `drops`; the locks of what is removed are added, to be
+ * disposed of, which frees the blocks, after the catalog's.
+ */
+export async function changeTree(
+  database: DatabaseSync,
+  folder: string,
+  locks: ImageLocks,
+  change: TreeChange,
+): Promise<void> {
+  let dropped: readonly Image[];
+  try {
+    dropped = await prepareAndCommit(database, folder, change);
+  } catch (error) {
+    throw toStorageError(error, change.what, folder);
+  }
+  stopAt(change.call, 'rows');
+  for (const [index, image] of dropped.entries()) {
+    const file = imageFile(folder, image);
+    try {
+      if (!(await locks.take(image))) {
+        // Who still reads an image that nobody else can come to: it goes when they are gone.
+        makeLasting(database, image);
+        continue;
+      }
+      waitsFor(`the storage of the SR in ${folder} to free the image ${file}`, freeingLimit);
+      removeImageFile(file);
+    } catch (error) {
+      const restore = index === 0 && existsSync(file) ? change.restoreRows : undefined;
+      if (restore !== undefined) {
+        putBack(database, dropped, restore);
+        throw toStorageError(error, change.what, folder);
+      }
+      warn(`the image ${file} is not removed yet`, error);
+      continue;
+    }
+    stopAt(change.call, 'removed', index);
+    removeIntent(database, image);
+  }
+}
+
+async function prepareAndCommit(
+  database: DatabaseSync,
+  folder: string,
+  change: TreeChange,
+): Promise<readonly Image[]> {
+  const { call, makes, freezes } = change;
+  const touched = [...makes, ...freezes];
+  if (touched.length > 0) {
+    inTransaction(database, () => {
+      for (const image of touched) addIntent(database, image);
+    });
+    stopAt(call, 'intent');
+  }
+  try {
+    const made: Image[] = [];
+    for (const [index, image] of makes.entries()) {
+      waitsFor(`the storage of the SR in ${folder} to make the image ${imageFile(folder, image)}`);
+      made.push({ ...image, physicalSize: await makeOn(database, folder, image) });
+      stopAt(call, 'made', index);
+    }
+    for (const image of freezes) markFrozen(imageFile(folder, image), true);
+    if (freezes.length > 0) stopAt(call, 'frozen');
+    return inTransaction(database, () => {
+      for (const image of made) addImage(database, image);
+      for (const image of freezes) {
+        setPhysicalSize(database, image.uuid, allocatedSize(imageFile(folder, image)) ?? image.physicalSize);
+      }
+      change.rows();
+      for (const image of touched) removeIntent(database, image);
+      return change.drops.flatMap((image) => dropUnneeded(database, image.uuid));
+    });
+  } catch (error) {
+    undo(database, folder, change);
+    throw error;
+  }
+}
+
+async function makeOn(database: DatabaseSync, folder: string, image: Image): Promise<bigint> {
+  const parent = image.parent === undefined ? undefined : findImage(database, image.parent);
+  if (parent !== undefined) {
+    const grandparent = parent.parent === undefined ? undefined : findImage(database, parent.parent);
+    checkImage(folder, parent, grandparent);
+  }
+  return await makeImage(folder, image, parent);
+}
+
+/** Removes the rows of an image that nobody needs, of its parent where then that holds for it, and so on. */
+function dropUnneeded(database: DatabaseSync, uuid: string): readonly Image[] {
+  const image = isNeeded(database, uuid) ? undefined : findImage(database, uuid);
+  if (image === undefined) return [];
+  removeImage(database, uuid);
+  addIntent(database, image);
+  return [image, ...(image.parent === undefined ? [] : dropUnneeded(database, image.parent))];
+}
+
+function putBack(database: DatabaseSync, dropped: readonly Image[], restoreRows: () => void): void {
+  inTransaction(database, () => {
+    for (const image of dropped.toReversed()) {
+      addImage(database, image);
+      removeIntent(database, image);
+    }
+    restoreRows();
+  });
+}
+
+/** Undoes what was done before the rows changed. What cannot be undone keeps its intents, for whoever comes next. */
+function undo(database: DatabaseSync, folder: string, { makes, freezes }: TreeChange): void {
+  try {
+    for (const image of makes) removeImageFile(imageFile(folder, image));
+    for (const image of freezes) markFrozen(imageFile(folder, image), false);
+    inTransaction(database, () => {
+      for (const image of [...makes, ...freezes]) removeIntent(database, image);
+    });
+  } catch (error) {
+    warn(`a change of images in ${folder} is not undone yet`, error);
+  }
+}
+
+function warn(what: string, error: unknown): void {
+  log('warning', `${what}: ${error instanceof Error ? error.message : String(error)}`);
+}

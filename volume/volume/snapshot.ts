@@ -1,0 +1,47 @@
+import type { Handler } from '../../src/smapi/interface.ts';
+import { changeCatalog } from '../catalog/catalog.ts';
+import { addVolume, setVolumeImage } from '../catalog/volumes.ts';
+import { ImageLocks } from '../images/lock.ts';
+import { changeTree } from '../images/tree-change.ts';
+import { getAttached } from '../sr/attached.ts';
+import { findBase, getVolume } from './base.ts';
+import { inheritedKeys, newLeaf, newVolume, statNew } from './new.ts';
+
+/**
+ * Volume.snapshot: makes a read-only volume with the content that another has now, in a time that depends on
+ * neither's size. The volume's image is frozen and becomes the snapshot's, and the volume gets a new one that
+ * builds on it.
+ *
+ * @throws NamedError `Sr_not_attached`, `Volume_does_not_exist`, `Activated_on_another_host`; PluginError
+ * `VolumeInUse` while its disk runs, `SharableVolume`, `ImageMissing`, `ImageDamaged`, `ToolMissing`; NumberedError
+ * `NoSpace`; as changeCatalog.
+ */
+export const snapshot: Handler<'Volume.snapshot'> = async ({ sr, key }) => {
+  const attached = getAttached(sr);
+  using locks = new ImageLocks(attached);
+  return await changeCatalog(attached, async ({ database }) => {
+    const row = getVolume(database, key);
+    const base = await findBase(database, attached.path, locks, row, 'a snapshot of it is taken');
+    const copy = newVolume({
+      name: row.name,
+      description: row.description,
+      readWrite: false,
+      sharable: false,
+      keys: inheritedKeys(row),
+      image: base.image,
+    });
+    const leaves = base.own ? [newLeaf(base.image, base.image.virtualSize)] : [];
+    await changeTree(database, attached.path, locks, {
+      call: 'snapshot',
+      what: 'a snapshot',
+      makes: leaves,
+      freezes: base.own ? [base.image] : [],
+      drops: [],
+      rows: () => {
+        for (const leaf of leaves) setVolumeImage(database, key, leaf.uuid);
+        addVolume(database, copy);
+      },
+    });
+    return statNew(database, attached, copy.key);
+  });
+};
