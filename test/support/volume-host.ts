@@ -52,13 +52,16 @@ function bundle(): string {
 export class VolumeHost {
   /** A folder for the test; the SR is in `sr` below it. */
   readonly folder = mkdtempSync(join(tmpdir(), 'volume-'));
-  readonly path = join(this.folder, 'sr');
+  readonly path: string;
   readonly environment = { GFS2_SR_RUN_DIR: join(this.folder, 'run') };
-  readonly uuid = crypto.randomUUID();
+  readonly uuid: string;
   readonly #undo: (() => void)[] = [];
 
-  constructor() {
-    mkdirSync(this.path);
+  /** @param other a host whose SR this one has too, once it has attached it. */
+  constructor(other?: VolumeHost) {
+    this.path = other?.path ?? join(this.folder, 'sr');
+    this.uuid = other?.uuid ?? crypto.randomUUID();
+    if (other === undefined) mkdirSync(this.path);
   }
 
   /** Runs a call as a process and reads its answer. */
@@ -104,9 +107,13 @@ export class VolumeHost {
   }
 
   /** Starts a call and leaves it running. */
-  start<N extends CallName>(name: N, parameters: Omit<Parameters<N>, 'dbg'>): ChildProcess {
+  start<N extends CallName>(
+    name: N,
+    parameters: Omit<Parameters<N>, 'dbg'>,
+    environment: Readonly<Record<string, string>> = {},
+  ): ChildProcess {
     const child = spawn(process.execPath, [main, name, '--json'], {
-      env: { ...process.env, ...this.environment },
+      env: { ...process.env, ...this.environment, ...environment },
       stdio: ['pipe', 'ignore', 'ignore'],
     });
     child.stdin?.on('error', () => {});
@@ -122,6 +129,12 @@ export class VolumeHost {
       name: 'an SR',
       description: 'for a test',
     });
+    return await this.call('SR.attach', { configuration });
+  }
+
+  /** Attaches the SR in `path`; answers its handle. */
+  async attachSr(): Promise<string> {
+    const configuration = { provider: 'path', path: this.path, sr_uuid: this.uuid };
     return await this.call('SR.attach', { configuration });
   }
 

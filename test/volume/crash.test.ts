@@ -1,0 +1,202 @@
+/** Every call that changes images, killed between any two of its steps; another host comes next. */
+import { once } from 'node:events';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { CallName, Parameters } from '../../src/smapi/interface.ts';
+import { checkConsistent } from '../support/consistency.ts';
+import { fill, runs } from '../support/disk.ts';
+import { VolumeHost } from '../support/volume-host.ts';
+
+const size = 1n << 20n;
+const newVolume = { name: 'new', description: '', size, sharable: false };
+const mine = '1x65536 0x983040';
+const changed = '2x4096 1x61440 0x983040';
+
+/** A call on the volumes of a prepared tree, and what each volume reads as if the call is done. */
+interface Case {
+  readonly call: CallName;
+  readonly faults: readonly string[];
+  readonly parameters: (tree: Tree) => object;
+  /** By what is done, from what there was. */
+  readonly done: (content: ReadonlyMap<string, string>, tree: Tree) => readonly string[];
+}
+
+/** `volume` was written, snapshotted as `snapshot`, and written again. `lone` has a parent that only it needs. */
+interface Tree {
+  readonly volume: string;
+  readonly snapshot: string;
+  readonly lone: string;
+}
+
+const values = (content: ReadonlyMap<string, string>): readonly string[] => [...content.values()];
+const without = (content: ReadonlyMap<string, string>, key: string): readonly string[] =>
+  [...content].flatMap(([k, text]) => (k === key ? [] : [text]));
+
+const cases: readonly Case[] = [
+  {
+    call: 'Volume.create',
+    faults: ['create.intent', 'create.made', 'create.rows'],
+    parameters: () => newVolume,
+    done: (content) => [...values(content), '0x1048576'],
+  },
+  {
+    call: 'Volume.snapshot',
+    faults: ['snapshot.intent', 'snapshot.made', 'snapshot.frozen', 'snapshot.rows'],
+    parameters: ({ volume }) => ({ key: volume }),
+    done: (content) => [...values(content), changed],
+  },
+  {
+    call: 'Volume.clone',
+    faults: ['clone.intent', 'clone.made', 'clone.made-2', 'clone.frozen', 'clone.rows'],
+    parameters: ({ volume }) => ({ key: volume }),
+    done: (content) => [...values(content), changed],
+  },
+  {
+    call: 'Volume.clone',
+    faults: ['clone.intent', 'clone.made', 'clone.rows'],
+    parameters: ({ snapshot }) => ({ key: snapshot }),
+    done: (content) => [...values(content), mine],
+  },
+  {
+    call: 'Volume.revert',
+    faults: ['revert.intent', 'revert.made', 'revert.rows', 'revert.removed'],
+    parameters: ({ volume, snapshot }) => ({ snapshot, key: volume }),
+    done: (content, { volume }) => [...without(content, volume), mine],
+  },
+  {
+    call: 'Volume.destroy',
+    faults: ['destroy.rows', 'destroy.removed', 'destroy.removed-2'],
+    parameters: ({ lone }) => ({ key: lone }),
+    done: (content, { lone }) => without(content, lone),
+  },
+  {
+    call: 'Volume.destroy',
+    faults: ['destroy.rows'],
+    parameters: ({ snapshot }) => ({ key: snapshot }),
+    done: (content, { snapshot }) => without(content, snapshot),
+  },
+  {
+    call: 'Volume.resize',
+    faults: ['resize.intent', 'resize.grown'],
+    parameters: ({ volume }) => ({ key: volume, new_size: 2n * size }),
+    done: (content, { volume }) => [...without(content, volume), `${changed.replace('983040', '2031616')}`],
+  },
+];
+
+/** Done is what a call has put into words that others read; before, nothing has happened. */
+const isDone = (fault: string): boolean => /\.(rows|removed(-\d+)?|grown)$/.test(fault);
+
+const matrix = cases.flatMap((entry) => entry.faults.map((fault) => ({ ...entry, fault })));
+const settling = ['settle.removed', 'settle.marked'];
+let tried = 0;
+afterAll(() =>
+  console.log(`${tried} crashes tried: ${matrix.length} steps of calls on trees of each format`),
+);
+
+describe.each(['raw', 'qcow2'])('on trees of %s', (format) => {
+  const host = new VolumeHost();
+  const other = new VolumeHost(host);
+  const sr = host.uuid;
+  beforeAll(async () => {
+    await host.makeSr({ 'image-format': format });
+    await other.attachSr();
+  });
+  afterAll(() => {
+    other[Symbol.dispose]();
+    host[Symbol.dispose]();
+  });
+
+  async function makeTree(): Promise<Tree> {
+    const { key: volume } = await host.makeVolume(size);
+    const { key: lone } = await host.makeVolume(size);
+    for (const key of [volume, lone]) fill(await host.call('Volume.stat', { sr, key }), 1, 0, 65_536);
+    const { key: snapshot } = await host.call('Volume.snapshot', { sr, key: volume });
+    const { key: passing } = await host.call('Volume.snapshot', { sr, key: lone });
+    await host.call('Volume.destroy', { sr, key: passing });
+    for (const key of [volume, lone]) fill(await host.call('Volume.stat', { sr, key }), 2, 0, 4096);
+    return { volume, snapshot, lone };
+  }
+
+  async function contents(on: VolumeHost): Promise<ReadonlyMap<string, string>> {
+    const volumes = await on.call('SR.ls', { sr });
+    return new Map(volumes.map((volume) => [volume.key, runs(volume)]));
+  }
+
+  it.each(matrix)('$call killed at $fault is done or undone', async ({ call, fault, parameters, done }) => {
+    const tree = await makeTree();
+    const given = { sr, ...parameters(tree) } as unknown as Omit<Parameters<typeof call>, 'dbg'>;
+    const before = await contents(host);
+    await host.die(fault, call, given);
+    tried++;
+    // What comes to clean up may die too.
+    for (const again of settling) await other.die(again, 'SR.ls', { sr }).catch(() => undefined);
+    const after = await contents(other);
+    checkConsistent(host);
+    expect(values(after).toSorted()).toEqual(
+      (isDone(fault) ? done(before, tree) : values(before)).toSorted(),
+    );
+    if (!isDone(fault)) {
+      await other.call(call, given);
+      expect(values(await contents(other)).toSorted()).toEqual(done(before, tree).toSorted());
+      checkConsistent(host);
+    }
+    for (const key of (await contents(other)).keys()) await other.call('Volume.destroy', { sr, key });
+    expect(host.images()).toEqual([]);
+  });
+});
+
+describe('a call that dies while its qemu-img works on', () => {
+  /** Puts a qemu-img before the real one that begins `seconds` late; answers the PATH. */
+  function delayTool(host: VolumeHost, seconds: number): string {
+    const folder = join(host.folder, 'bin');
+    mkdirSync(folder);
+    const begun = join(host.folder, 'begun');
+    const tool = `#!/bin/sh\ntouch ${begun}\nsleep ${seconds}\nexec /usr/bin/qemu-img "$@"\n`;
+    writeFileSync(join(folder, 'qemu-img'), tool, { mode: 0o755 });
+    return `${folder}:${process.env.PATH}`;
+  }
+
+  it.each([
+    ['Volume.snapshot', {}],
+    ['Volume.resize', { new_size: 2n * size }],
+  ] as const)('(%s) is settled once that has ended, and hinders nobody until then', async (call, more) => {
+    using host = new VolumeHost();
+    const sr = await host.makeSr({ 'image-format': 'qcow2' });
+    const volume = await host.makeVolume(size);
+    const { key } = volume;
+    fill(volume, 1, 0, 65_536);
+    const path = delayTool(host, 2);
+    const given = { sr, key, ...more } as unknown as Omit<Parameters<typeof call>, 'dbg'>;
+    const child = host.start(call, given, { PATH: path });
+    const ended = once(child, 'close');
+    while (!existsSync(join(host.folder, 'begun'))) await sleep(10);
+    child.kill('SIGKILL');
+    await ended;
+
+    const [listed] = await host.call('SR.ls', { sr });
+    expect(listed).toEqual(volume);
+    await host.call('Volume.set', { sr, key, k: 'a', v: 'b' });
+    if (call === 'Volume.resize') {
+      expect((await host.failure('Volume.resize', given as never)).params[0]).toBe('VolumeInUse');
+    }
+    const unsettled = (): boolean => {
+      const database = new DatabaseSync(join(host.path, 'catalog.sqlite'), { readOnly: true });
+      try {
+        return database.prepare('SELECT 1 FROM intents').get() !== undefined;
+      } finally {
+        database.close();
+      }
+    };
+    while (unsettled()) {
+      await sleep(200);
+      await host.call('Volume.set', { sr, key, k: 'a', v: 'c' });
+    }
+    checkConsistent(host);
+    const after = await host.call('Volume.stat', { sr, key });
+    expect(runs(after)).toBe(call === 'Volume.resize' ? '1x65536 0x2031616' : mine);
+    expect(after.virtual_size).toBe(call === 'Volume.resize' ? 2n * size : size);
+  });
+});
