@@ -77,6 +77,11 @@ export class VolumeHost {
     );
   }
 
+  /** Runs a call as static-vdis does: its arguments by their places, no JSON on standard input. */
+  async callByPlace<N extends CallName>(name: N, ...args: readonly string[]): Promise<Result<N>> {
+    return readAnswer(name, await runProcess(process.execPath, [main, name, ...args], '', this.environment));
+  }
+
   /** Runs a call that must fail, and gives its error. */
   async failure<N extends CallName>(name: N, parameters: Omit<Parameters<N>, 'dbg'>): Promise<CallFailed> {
     try {
