@@ -66,6 +66,16 @@ export function listVolumes(database: DatabaseSync): readonly VolumeRow[] {
   return (statement.all() as unknown as Found[]).map(toRow);
 }
 
+/** The keys of all volumes, and the uuids of their images. */
+export function listImagesOfVolumes(
+  database: DatabaseSync,
+): readonly { readonly key: string; readonly image: string }[] {
+  return database.prepare('SELECT key, image FROM volumes').all() as unknown as {
+    readonly key: string;
+    readonly image: string;
+  }[];
+}
+
 /** Adds a volume and its keys; its image's row is there. */
 export function addVolume(database: DatabaseSync, row: VolumeRow): void {
   database

@@ -12,7 +12,7 @@ const typeKey = 'vdi-type';
 
 /** Gives a volume a key. */
 export function newVolume(row: Omit<VolumeRow, 'key'>): VolumeRow {
-  return { key: crypto.randomUUID(), ...row };
+  return { ...row, key: crypto.randomUUID() };
 }
 
 /** A new image that builds on another, as big as a volume. */
