@@ -1,5 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
 import {
+  chmodSync,
   closeSync,
   existsSync,
   fsyncSync,
@@ -346,6 +347,20 @@ describe('a read-only activation', () => {
     );
     await host.call('Datapath.detach', { uri, domain: '5' });
     expect(readAt(image, 8, 0).toString()).toBe('writable');
+  });
+});
+
+describe('an image that is frozen', () => {
+  it('is served for reading only, also to who has known it before', async () => {
+    const host = newHost();
+    const { image, uri } = newImage();
+    await host.call('Datapath.attach', { uri, domain: '5' });
+    chmodSync(image, 0o400);
+    const { params } = await host.failure('Datapath.activate', { uri, domain: '5' });
+    expect(params).toEqual(['ImageFrozen', expect.stringContaining(image)]);
+    expect(isFree(image)).toBe(true);
+    await host.call('Datapath.activate_readonly', { uri, domain: '5' });
+    await host.call('Datapath.detach', { uri, domain: '5' });
   });
 });
 

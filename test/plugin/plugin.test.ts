@@ -48,6 +48,7 @@ describe('Plugin.query', () => {
       plugin: 'gfs2',
       required_api_version: '5.0',
       required_cluster_stack: ['corosync'],
+      supported_image_formats: ['raw', 'qcow2'],
       version: (
         JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8')) as {
           version: string;

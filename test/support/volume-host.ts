@@ -64,16 +64,20 @@ export class VolumeHost {
     if (other === undefined) mkdirSync(this.path);
   }
 
-  /** Runs a call as a process and reads its answer. */
-  async call<N extends CallName>(name: N, parameters: Omit<Parameters<N>, 'dbg'>): Promise<Result<N>> {
+  /**
+   * Runs a call as a process and reads its answer.
+   *
+   * @param wrapper a command that runs it, such as `unshare`.
+   */
+  async call<N extends CallName>(
+    name: N,
+    parameters: Omit<Parameters<N>, 'dbg'>,
+    wrapper: readonly string[] = [],
+  ): Promise<Result<N>> {
+    const [command = process.execPath, ...args] = [...wrapper, process.execPath, main, name, '--json'];
     return readAnswer(
       name,
-      await runProcess(
-        process.execPath,
-        [main, name, '--json'],
-        formatRequest(name, parameters),
-        this.environment,
-      ),
+      await runProcess(command, args, formatRequest(name, parameters), this.environment),
     );
   }
 
@@ -83,9 +87,13 @@ export class VolumeHost {
   }
 
   /** Runs a call that must fail, and gives its error. */
-  async failure<N extends CallName>(name: N, parameters: Omit<Parameters<N>, 'dbg'>): Promise<CallFailed> {
+  async failure<N extends CallName>(
+    name: N,
+    parameters: Omit<Parameters<N>, 'dbg'>,
+    wrapper: readonly string[] = [],
+  ): Promise<CallFailed> {
     try {
-      await this.call(name, parameters);
+      await this.call(name, parameters, wrapper);
     } catch (error) {
       if (error instanceof CallFailed) return error;
       throw error;

@@ -6,6 +6,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CallName, Parameters } from '../../src/smapi/interface.ts';
+import { imageFaultPoints } from '../../volume/images/fault-points.ts';
 import { checkConsistent } from '../support/consistency.ts';
 import { fill, runs } from '../support/disk.ts';
 import { VolumeHost } from '../support/volume-host.ts';
@@ -19,7 +20,7 @@ const changed = '2x4096 1x61440 0x983040';
 interface Case {
   readonly call: CallName;
   readonly faults: readonly string[];
-  readonly parameters: (tree: Tree) => object;
+  readonly parameters: (tree: Tree, sr: string) => object;
   /** By what is done, from what there was. */
   readonly done: (content: ReadonlyMap<string, string>, tree: Tree) => readonly string[];
 }
@@ -79,6 +80,12 @@ const cases: readonly Case[] = [
     done: (content, { snapshot }) => without(content, snapshot),
   },
   {
+    call: 'Volume.copy',
+    faults: ['copy.intent', 'copy.made', 'copy.filled', 'copy.rows'],
+    parameters: ({ volume }, sr) => ({ key: volume, dest_sr: sr }),
+    done: (content) => [...values(content), changed],
+  },
+  {
     call: 'Volume.resize',
     faults: ['resize.intent', 'resize.grown'],
     parameters: ({ volume }) => ({ key: volume, new_size: 2n * size }),
@@ -125,14 +132,23 @@ describe.each(['raw', 'qcow2'])('on trees of %s', (format) => {
     return new Map(volumes.map((volume) => [volume.key, runs(volume)]));
   }
 
+  it('has all steps', () => {
+    expect([...new Set(matrix.map(({ fault }) => fault))].toSorted()).toEqual(
+      Object.values(imageFaultPoints).flat().toSorted(),
+    );
+  });
+
   it.each(matrix)('$call killed at $fault is done or undone', async ({ call, fault, parameters, done }) => {
     const tree = await makeTree();
-    const given = { sr, ...parameters(tree) } as unknown as Omit<Parameters<typeof call>, 'dbg'>;
+    const given = { sr, ...parameters(tree, sr) } as unknown as Omit<Parameters<typeof call>, 'dbg'>;
     const before = await contents(host);
     await host.die(fault, call, given);
     tried++;
     // What comes to clean up may die too.
-    for (const again of settling) await other.die(again, 'SR.ls', { sr }).catch(() => undefined);
+    // By calls that change something: what a copy left concerns nobody who only reads.
+    const next = { sr, new_name: 'another name' };
+    for (const again of settling) await other.die(again, 'SR.set_name', next).catch(() => undefined);
+    await other.call('SR.set_name', next);
     const after = await contents(other);
     checkConsistent(host);
     expect(values(after).toSorted()).toEqual(

@@ -1,10 +1,11 @@
 /** Snapshots, clones and reverts. */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it } from 'vitest';
+import { posix } from '../../src/posix/index.ts';
 import type { Volume } from '../../src/smapi/interface.ts';
 import { checkImageFile, fill, runs } from '../support/disk.ts';
 import { imageOf, VolumeHost } from '../support/volume-host.ts';
@@ -347,4 +348,24 @@ it('an image-format that does not exist is refused by SR.create', async () => {
     description: '',
   });
   expect(params).toEqual(['InvalidConfiguration', expect.stringContaining('raw or qcow2')]);
+});
+
+it('names the other host that has a volume', async () => {
+  using host = new VolumeHost();
+  const sr = await host.makeSr();
+  const volume = await host.makeVolume(size);
+  const { key } = volume;
+  const uuid = '6f0c2d5e-6a5c-4d39-93b9-0d3f3a0f5e11';
+  await using _disk = await useImage(imageOf(volume), 'exclusive');
+  const fd = openSync(imageOf(volume), 'r+');
+  posix().setXattr(fd, 'user.gfs2-sr.host', uuid);
+  closeSync(fd);
+  // In another pid namespace /proc/locks does not show the holder: as on another host.
+  const { params } = await host.failure('Volume.snapshot', { sr, key }, [
+    'unshare',
+    '--pid',
+    '--fork',
+    '--mount-proc',
+  ]);
+  expect(params).toEqual(['Activated_on_another_host', uuid]);
 });
