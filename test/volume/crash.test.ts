@@ -2,7 +2,6 @@
 import { once } from 'node:events';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CallName, Parameters } from '../../src/smapi/interface.ts';
@@ -165,12 +164,12 @@ describe.each(['raw', 'qcow2'])('on trees of %s', (format) => {
 });
 
 describe('a call that dies while its qemu-img works on', () => {
-  /** Puts a qemu-img before the real one that begins `seconds` late; answers the PATH. */
+  /** Puts a qemu-img before the real one that begins `seconds` late, and says when it is over; answers the PATH. */
   function delayTool(host: VolumeHost, seconds: number): string {
     const folder = join(host.folder, 'bin');
     mkdirSync(folder);
     const begun = join(host.folder, 'begun');
-    const tool = `#!/bin/sh\ntouch ${begun}\nsleep ${seconds}\nexec /usr/bin/qemu-img "$@"\n`;
+    const tool = `#!/bin/sh\ntouch ${begun}\nsleep ${seconds}\n/usr/bin/qemu-img "$@"\ntouch ${join(host.folder, 'over')}\n`;
     writeFileSync(join(folder, 'qemu-img'), tool, { mode: 0o755 });
     return `${folder}:${process.env.PATH}`;
   }
@@ -198,18 +197,10 @@ describe('a call that dies while its qemu-img works on', () => {
     if (call === 'Volume.resize') {
       expect((await host.failure('Volume.resize', given as never)).params[0]).toBe('VolumeInUse');
     }
-    const unsettled = (): boolean => {
-      const database = new DatabaseSync(join(host.path, 'catalog.sqlite'), { readOnly: true });
-      try {
-        return database.prepare('SELECT 1 FROM intents').get() !== undefined;
-      } finally {
-        database.close();
-      }
-    };
-    while (unsettled()) {
-      await sleep(200);
-      await host.call('Volume.set', { sr, key, k: 'a', v: 'c' });
-    }
+    while (!existsSync(join(host.folder, 'over'))) await sleep(50);
+    // The lock ends with the process, a little later.
+    await sleep(200);
+    await host.call('Volume.set', { sr, key, k: 'a', v: 'c' });
     checkConsistent(host);
     const after = await host.call('Volume.stat', { sr, key });
     expect(runs(after)).toBe(call === 'Volume.resize' ? '1x65536 0x2031616' : mine);
