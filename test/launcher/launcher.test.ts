@@ -237,7 +237,8 @@ describe('the installed tree', () => {
     );
     expect(listed).toContain(`${volumePluginFolder}/SR.probe\n`);
     expect(listed).toContain('datapath/raw+file/Datapath.attach\n');
-    expect(listed).not.toContain('Volume.snapshot');
+    expect(listed).toContain('Volume.snapshot\n');
+    expect(listed).not.toContain('Volume.enable_cbt');
   });
 
   it('names no place of the machine that built it', () => {
