@@ -1,15 +1,8 @@
 /** What differs between images by their format. A new format is a driver, and a name in the catalog's schema. */
+import type { Backing } from '../../src/qcow2/header.ts';
 import type { ImageFormat } from '../catalog/schema.ts';
 import { qcow2Format } from './qcow2.ts';
 import { rawFormat } from './raw.ts';
-
-/** The parent that an image's file names. */
-export interface Backing {
-  /** The name of its file; only in the same folder is it good. */
-  readonly name: string;
-  /** Its format as the file states it; undefined where it does not. */
-  readonly format: string | undefined;
-}
 
 /** The code for images of one format. Sizes are those of the disk, in bytes. */
 export interface FormatDriver {

@@ -1,8 +1,8 @@
 /** qcow2 images, made and changed by qemu-img. Nothing is ever guessed: formats are stated in every call. */
 import { closeSync, constants, fsyncSync, openSync, rmSync } from 'node:fs';
 import { tryLock } from '../../src/locks/flock.ts';
+import { hasNoClusters, readQcow2Header } from '../../src/qcow2/header.ts';
 import type { FormatDriver } from './format.ts';
-import { hasNoClusters, readQcow2Header } from './qcow2-header.ts';
 import { qcow2Options } from './qcow2-options.ts';
 import { qemuImg } from './qemu-img.ts';
 

@@ -1,7 +1,6 @@
 /** The header of a qcow2 image; see docs/interop/qcow2.txt of QEMU. Integers are big-endian. */
 import { closeSync, constants, openSync, readSync } from 'node:fs';
-import { PluginError } from '../../src/smapi/errors.ts';
-import type { Backing } from './format.ts';
+import { PluginError } from '../smapi/errors.ts';
 
 const magic = 0x514649fb;
 /** The header, its extensions and the backing name lie in the first cluster; ours are far shorter than this. */
@@ -11,6 +10,14 @@ const backingFormatExtension = 0xe2792aca;
 /** Features without which an image cannot be read, by their bits: those that ours have or may come to have. */
 const dirtyBit = 1n << 0n;
 const extendedL2Bit = 1n << 4n;
+
+/** The parent that an image's file names. */
+export interface Backing {
+  /** The name of its file; only in the same folder is it good. */
+  readonly name: string;
+  /** Its format as the file states it; undefined where it does not. */
+  readonly format: string | undefined;
+}
 
 /** What a header says. */
 export interface Qcow2Header {
@@ -37,6 +44,7 @@ export function readQcow2Header(file: string): Qcow2Header {
   if ((incompatible & ~(dirtyBit | extendedL2Bit)) !== 0n) {
     throw damaged(file, `is marked corrupt, or has features that no image of an SR has (${incompatible})`);
   }
+  if (bytes.readUInt32BE(32) !== 0) throw damaged(file, 'is encrypted, as no image of an SR is');
   return {
     size: bytes.readBigUInt64BE(24),
     backing: readBacking(file, bytes),
