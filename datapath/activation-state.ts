@@ -2,10 +2,10 @@
  * What this host remembers of one image while it is active, under `<run>/datapath/<key>/`:
  *
  *   lock        held with flock(2) by the call at work on the image
- *   state.json  an ActivationRecord, from just before a device is bound until it is gone
+ *   state.json  an ActivationRecord, from just before something serves the image until it is gone
  *
  * It is a note of intentions. Whether the image is active is for the kernel to say (a bound device, a
- * held lock), and a record that disagrees is dropped.
+ * process, a held lock), and a record that disagrees is dropped.
  */
 import { hash } from 'node:crypto';
 import {
@@ -33,28 +33,29 @@ const busyTimeout = 30_000;
 /** How a disk is active. */
 export type ActivationMode = 'read-write' | 'read-only';
 
-/** What was asked for. */
+/** What was asked for. A datapath adds what serves the image, or was about to. */
 export interface ActivationRecord {
   readonly path: string;
-  /** The device that serves the image, or was about to. */
-  readonly loop: number;
   readonly mode: ActivationMode;
   readonly sharable: boolean;
-  /** Those that the image is active for; none while a device is only being bound or let go. */
+  /** Those that the image is active for; none while it is only about to be served, or to be let go. */
   readonly domains: readonly string[];
 }
 
+/** Tells the records of one datapath, of which `value` has all that any has. */
+export type RecordGuard<R extends ActivationRecord> = (value: ActivationRecord) => value is R;
+
 /** The record of one image, to whoever holds its lock. */
-export interface ActivationState {
-  read(): ActivationRecord | undefined;
-  write(record: ActivationRecord): void;
+export interface ActivationState<R extends ActivationRecord> {
+  read(): R | undefined;
+  write(record: R): void;
   remove(): void;
 }
 
-/** A short name for an image on this host, of 32 hexadecimal digits. */
-export function imageKey(path: string): string {
+/** A short name for an image on this host, as a datapath serves it, of 32 hexadecimal digits. */
+export function imageKey(scheme: string, path: string): string {
   // With the folder in it, as a second installation (a test's) has devices and records of its own.
-  return hash('sha256', `${hostPaths.run}\0${path}`).slice(0, 32);
+  return hash('sha256', `${hostPaths.run}\0${scheme}\0${path}`).slice(0, 32);
 }
 
 /**
@@ -62,17 +63,18 @@ export function imageKey(path: string): string {
  *
  * @throws PluginError `LockTimeout` when another call has been at it for 30 s.
  */
-export async function withActivationState<T>(
+export async function withActivationState<T, R extends ActivationRecord>(
   key: string,
   path: string,
-  work: (state: ActivationState) => Promise<T>,
+  isOurs: RecordGuard<R>,
+  work: (state: ActivationState<R>) => Promise<T>,
 ): Promise<T> {
   waitsFor(`the storage of the image ${path}`);
   const folder = join(recordsFolder(), key);
   const held = await lockFolder(folder, path);
   const file = join(folder, 'state.json');
-  const state: ActivationState = {
-    read: () => readRecord(file),
+  const state: ActivationState<R> = {
+    read: () => readRecord(file, isOurs),
     write: (record) =>
       keeping(() => {
         // A fixed name, for only the lock's holder writes: what one that died left is overwritten.
@@ -84,20 +86,20 @@ export async function withActivationState<T>(
   try {
     return await work(state);
   } finally {
-    if (readRecord(file) === undefined) removeFolder(folder);
+    if (state.read() === undefined) removeFolder(folder);
     closeSync(held);
   }
 }
 
-/** The records of all images, without regard to calls at work. */
-export function listRecords(): readonly ActivationRecord[] {
+/** The records of all images of a datapath, without regard to calls at work. */
+export function listRecords<R extends ActivationRecord>(isOurs: RecordGuard<R>): readonly R[] {
   let keys: readonly string[] = [];
   try {
     keys = readdirSync(recordsFolder());
   } catch {
     // Nothing was ever activated since the host started.
   }
-  return keys.flatMap((key) => readRecord(join(recordsFolder(), key, 'state.json')) ?? []);
+  return keys.flatMap((key) => readRecord(join(recordsFolder(), key, 'state.json'), isOurs) ?? []);
 }
 
 function recordsFolder(): string {
@@ -158,10 +160,10 @@ function openLockFile(file: string): number | undefined {
   }
 }
 
-function readRecord(file: string): ActivationRecord | undefined {
+function readRecord<R extends ActivationRecord>(file: string, isOurs: RecordGuard<R>): R | undefined {
   try {
     const record: unknown = JSON.parse(readFileSync(file, 'utf8'));
-    return isRecord(record) ? record : undefined;
+    return isRecord(record) && isOurs(record) ? record : undefined;
   } catch {
     return undefined;
   }
@@ -173,7 +175,6 @@ function isRecord(value: unknown): value is ActivationRecord {
     typeof record === 'object' &&
     record !== null &&
     typeof record.path === 'string' &&
-    Number.isSafeInteger(record.loop) &&
     (record.mode === 'read-write' || record.mode === 'read-only') &&
     typeof record.sharable === 'boolean' &&
     Array.isArray(record.domains) &&

@@ -11,12 +11,15 @@ import { NamedError, PluginError } from '../src/smapi/errors.ts';
  */
 const lockTimeout = 1_000;
 
+/** The format of an image, as its owner states it. */
+export type ImageFormat = 'raw' | 'qcow2';
+
 /**
  * Checks that an image is there and can be served.
  *
  * @throws PluginError `ImageMissing`, `NotAnImage`.
  */
-export function checkImage(path: string): void {
+export function checkImage(path: string, format: ImageFormat): void {
   waitsFor(`the storage of the image ${path}`);
   let found: Stats;
   try {
@@ -24,20 +27,25 @@ export function checkImage(path: string): void {
   } catch (error) {
     throw openFailed(path, error);
   }
-  checkServable(path, found);
+  checkServable(path, format, found);
 }
 
 /**
  * Opens an image and locks it: exclusively, or shared with others that share.
  *
- * Whoever keeps the descriptor (a loop device too) keeps the lock.
+ * Whoever keeps the descriptor (a loop device, or another process) keeps the lock.
  *
  * @returns the descriptor.
  * @throws NamedError `Activated_on_another_host`; PluginError `VolumeInUse`, `ImageMissing`, `NotAnImage`,
  * `ImageFrozen`.
  */
-export async function openLockedImage(path: string, readOnly: boolean, shared: boolean): Promise<number> {
-  checkImage(path);
+export async function openLockedImage(
+  path: string,
+  format: ImageFormat,
+  readOnly: boolean,
+  shared: boolean,
+): Promise<number> {
+  checkImage(path, format);
   let image: number;
   try {
     image = openSync(path, (readOnly ? constants.O_RDONLY : constants.O_RDWR) | constants.O_NOFOLLOW);
@@ -49,7 +57,7 @@ export async function openLockedImage(path: string, readOnly: boolean, shared: b
     // Only what holds under the lock counts: until then its volume could be resized or destroyed.
     const found = fstatSync(image);
     if (found.nlink === 0) throw missing(path);
-    checkServable(path, found);
+    checkServable(path, format, found);
     if (!readOnly && (found.mode & constants.S_IWUSR) === 0) throw frozen(path);
     recordImageHolder(image);
     return image;
@@ -59,9 +67,9 @@ export async function openLockedImage(path: string, readOnly: boolean, shared: b
   }
 }
 
-function checkServable(path: string, found: Stats): void {
+function checkServable(path: string, format: ImageFormat, found: Stats): void {
   if (!found.isFile()) throw new PluginError('NotAnImage', `${path} is not a regular file.`);
-  if (found.size % 512 !== 0) {
+  if (format === 'raw' && found.size % 512 !== 0) {
     throw new PluginError(
       'NotAnImage',
       `${path} has ${found.size} bytes, which is no multiple of 512: it was cut, or is no raw disk image.`,

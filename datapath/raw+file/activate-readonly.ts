@@ -1,5 +1,6 @@
 import type { Handler } from '../../src/smapi/interface.ts';
-import { activateDisk } from './activation.ts';
+import { activateDisk } from '../activation.ts';
+import { rawFileDriver } from './driver.ts';
 
 /**
  * Datapath.activate_readonly: locks the image against writers and serves it for reading, to any number of
@@ -8,4 +9,4 @@ import { activateDisk } from './activation.ts';
  * @throws as Datapath.activate.
  */
 export const activateReadonly: Handler<'Datapath.activate_readonly'> = ({ uri, domain }) =>
-  activateDisk(uri, domain, 'read-only');
+  activateDisk(rawFileDriver, uri, domain, 'read-only');

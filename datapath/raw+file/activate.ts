@@ -1,5 +1,6 @@
 import type { Handler } from '../../src/smapi/interface.ts';
-import { activateDisk } from './activation.ts';
+import { activateDisk } from '../activation.ts';
+import { rawFileDriver } from './driver.ts';
 
 /**
  * Datapath.activate: locks the image and serves it for reading and writing.
@@ -11,4 +12,4 @@ import { activateDisk } from './activation.ts';
  *   `ImageMissing`, `NotAnImage`, `ImageFrozen`, `LoopMissing`, `NoFreeLoop`, `LockTimeout`.
  */
 export const activate: Handler<'Datapath.activate'> = ({ uri, domain }) =>
-  activateDisk(uri, domain, 'read-write');
+  activateDisk(rawFileDriver, uri, domain, 'read-write');

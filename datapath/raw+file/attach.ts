@@ -1,8 +1,9 @@
 import type { Handler } from '../../src/smapi/interface.ts';
 import { deviceLink } from '../device-link.ts';
+import { diskOf } from '../disk.ts';
 import { checkImage } from '../image.ts';
 import { loadLoopModule } from '../loop/control.ts';
-import { diskOf } from './disk.ts';
+import { rawFileDriver } from './driver.ts';
 
 /**
  * Datapath.attach: says where the disk will be once it is active. Keeps nothing, so it may be repeated, on
@@ -12,8 +13,8 @@ import { diskOf } from './disk.ts';
  * @throws PluginError `BadUri`, `ImageMissing`, `NotAnImage`, `LoopMissing`.
  */
 export const attach: Handler<'Datapath.attach'> = async ({ uri }) => {
-  const { path, key } = diskOf(uri);
-  checkImage(path);
+  const { path, key } = diskOf(rawFileDriver.scheme, uri);
+  checkImage(path, 'raw');
   await loadLoopModule();
   const device = deviceLink(key);
   return {

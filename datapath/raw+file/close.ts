@@ -1,5 +1,6 @@
 import type { Handler } from '../../src/smapi/interface.ts';
-import { diskOf } from './disk.ts';
+import { diskOf } from '../disk.ts';
+import { rawFileDriver } from './driver.ts';
 
 /**
  * Datapath.close: does nothing, for there are no writes to drop.
@@ -7,5 +8,5 @@ import { diskOf } from './disk.ts';
  * @throws PluginError `BadUri`.
  */
 export const close: Handler<'Datapath.close'> = ({ uri }) => {
-  diskOf(uri);
+  diskOf(rawFileDriver.scheme, uri);
 };

@@ -1,5 +1,6 @@
 import type { Handler } from '../../src/smapi/interface.ts';
-import { releaseDisk } from './release.ts';
+import { releaseDisk } from '../release.ts';
+import { rawFileDriver } from './driver.ts';
 
 /**
  * Datapath.deactivate: after the last domain everything written is on the storage and the lock is free.
@@ -9,4 +10,5 @@ import { releaseDisk } from './release.ts';
  * @throws PluginError `BadUri`; `DeviceInUse` while someone keeps the device open, `FlushFailed` when the
  *   storage refused writes, `LockTimeout`. The disk stays active then, and the call may be repeated.
  */
-export const deactivate: Handler<'Datapath.deactivate'> = ({ uri, domain }) => releaseDisk(uri, domain);
+export const deactivate: Handler<'Datapath.deactivate'> = ({ uri, domain }) =>
+  releaseDisk(rawFileDriver, uri, domain);

@@ -1,7 +1,7 @@
-import { log, logFor } from '../../src/log.ts';
-import { PluginError } from '../../src/smapi/errors.ts';
+import { logFor } from '../../src/log.ts';
 import type { Handler } from '../../src/smapi/interface.ts';
-import { releaseDisk } from './release.ts';
+import { detachDisk } from '../release.ts';
+import { rawFileDriver } from './driver.ts';
 
 /**
  * Datapath.detach: deactivates if that was not done, and never fails for what stands in the way: a device
@@ -11,10 +11,5 @@ import { releaseDisk } from './release.ts';
  */
 export const detach: Handler<'Datapath.detach'> = async ({ dbg, uri, domain }) => {
   logFor(dbg);
-  try {
-    await releaseDisk(uri, domain, true);
-  } catch (error) {
-    if (!(error instanceof PluginError && error.name === 'DeviceInUse')) throw error;
-    log('warning', error.message);
-  }
+  await detachDisk(rawFileDriver, uri, domain);
 };

@@ -1,7 +1,8 @@
 import { PluginError } from '../../src/smapi/errors.ts';
 import type { Handler } from '../../src/smapi/interface.ts';
+import { diskOf } from '../disk.ts';
 import { checkImage } from '../image.ts';
-import { diskOf } from './disk.ts';
+import { rawFileDriver } from './driver.ts';
 
 /**
  * Datapath.open: checks the URI and its image, and changes nothing.
@@ -10,12 +11,12 @@ import { diskOf } from './disk.ts';
  *   disk as a clone, unless a datapath lists `NONPERSISTENT`. Also `BadUri`, `ImageMissing`, `NotAnImage`.
  */
 export const open: Handler<'Datapath.open'> = ({ uri, persistent }) => {
-  const { path } = diskOf(uri);
+  const { path } = diskOf(rawFileDriver.scheme, uri);
   if (!persistent) {
     throw new PluginError(
       'NonPersistentUnsupported',
       `Writes to the raw image ${path} are always kept; use a clone of the volume for a disk that forgets them.`,
     );
   }
-  checkImage(path);
+  checkImage(path, 'raw');
 };
