@@ -3,6 +3,9 @@ import { closeSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import type { LockMode } from '../../src/locks/flock.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
+import { catalogFile } from '../layout/sr-folder.ts';
+import { backUpWhenDue } from './backup-due.ts';
+import { countChanges } from './change-count.ts';
 import { hasHotJournal, isOutdated, openCatalog } from './database.ts';
 import { toStorageError } from './errors.ts';
 import { hasIntents } from './intents.ts';
@@ -58,7 +61,7 @@ export async function readCatalog<T>(
   read: (catalog: Catalog) => T | Promise<T>,
   options: CatalogOptions = {},
 ): Promise<T> {
-  const answer = await readUnlessUnsettled(place.path, (catalog) => {
+  const answer = await readUnlessUnsettled(place, (catalog) => {
     check(place, catalog, options);
     return read(catalog);
   });
@@ -66,7 +69,8 @@ export async function readCatalog<T>(
 }
 
 /**
- * Changes an SR's catalog, alone. What a dead process left half-done is settled first.
+ * Changes an SR's catalog, alone. What a dead process left half-done is settled first; a backup of it is made
+ * afterwards, where one is due.
  *
  * @throws as {@link readCatalog}.
  */
@@ -75,18 +79,23 @@ export async function changeCatalog<T>(
   change: (catalog: Catalog) => T | Promise<T>,
   options: CatalogOptions = {},
 ): Promise<T> {
+  const { path } = place;
   return await withLock(
-    place.path,
+    place,
     'exclusive',
-    () =>
-      withWritable(place.path, async (catalog) => {
+    async () => {
+      const before = countChanges(catalogFile(path));
+      const answer = await withWritable(place, async (catalog) => {
         check(place, catalog, options);
         if (hasIntents(catalog.database, 'any')) {
           const { settleIntents } = await import('./settle.ts');
-          settleIntents(catalog.database, place.path);
+          settleIntents(catalog.database, path);
         }
         return await change(catalog);
-      }),
+      });
+      await backUpWhenDue(place, before);
+      return answer;
+    },
     options.patience,
   );
 }
@@ -98,21 +107,22 @@ export async function changeCatalog<T>(
  */
 export async function identifySr(path: string): Promise<SrIdentity> {
   const read = ({ identity }: Catalog): SrIdentity => identity;
-  const answer = await readUnlessUnsettled(path, read, false);
+  const answer = await readUnlessUnsettled({ path }, read, false);
   if (answer !== undefined) return answer.value;
-  return await withLock(path, 'exclusive', () => withWritable(path, read));
+  return await withLock({ path }, 'exclusive', () => withWritable({ path }, read));
 }
 
 /** Undefined where there is something to settle, for which the exclusive lock is needed. */
 async function readUnlessUnsettled<T>(
-  path: string,
+  place: FoundPlace,
   read: (catalog: Catalog) => T | Promise<T>,
   heedsIntents = true,
 ): Promise<{ value: T } | undefined> {
-  return await withLock(path, 'shared', async () => {
+  const { path } = place;
+  return await withLock(place, 'shared', async () => {
     // Readers must not roll a dead writer's change back: they are several, and do not see each other.
     if (hasHotJournal(path)) return undefined;
-    const database = openCatalog(path, 'read');
+    const database = openCatalog(path, 'read', place.uuid);
     try {
       if (isOutdated(database)) return undefined;
       if (heedsIntents && hasIntents(database, 'passing')) return undefined;
@@ -123,8 +133,11 @@ async function readUnlessUnsettled<T>(
   });
 }
 
+/** Where some SR is, which must be a certain one or not. */
+type FoundPlace = Pick<SrPlace, 'path'> & Partial<SrPlace>;
+
 async function withLock<T>(
-  path: string,
+  { path, uuid }: FoundPlace,
   mode: LockMode,
   body: () => Promise<T>,
   patience?: number,
@@ -133,14 +146,17 @@ async function withLock<T>(
   try {
     return await body();
   } catch (error) {
-    throw toStorageError(error, 'a look into its catalog or images', path);
+    throw toStorageError(error, 'a look into its catalog or images', path, uuid);
   } finally {
     closeSync(lock);
   }
 }
 
-async function withWritable<T>(path: string, use: (catalog: Catalog) => T | Promise<T>): Promise<T> {
-  const database = openCatalog(path, 'write');
+async function withWritable<T>(
+  { path, uuid }: FoundPlace,
+  use: (catalog: Catalog) => T | Promise<T>,
+): Promise<T> {
+  const database = openCatalog(path, 'write', uuid);
   try {
     return await use({ database, ...readIdentity(database) });
   } finally {

@@ -1,7 +1,8 @@
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { PluginError } from '../../src/smapi/errors.ts';
-import { catalogFile, journalFile } from '../layout/sr-folder.ts';
+import { backupsFolder, catalogFile, journalFile } from '../layout/sr-folder.ts';
+import { catalogDamaged } from './errors.ts';
 import { goneSr } from './lock.ts';
 import { migrate } from './migrate.ts';
 import { schemaVersion } from './schema.ts';
@@ -37,20 +38,21 @@ export function makeDurable(database: DatabaseSync): void {
  * Opens the catalog of the SR in `folder`; the caller holds its lock, exclusively to write. One of an earlier
  * version of this plugin is brought up to date first when it is opened to write; see {@link isOutdated}.
  *
- * @throws PluginError `SRUnreachable`, `CatalogTooNew`.
+ * @param uuid of the SR, where it is known, for messages.
+ * @throws PluginError `SRUnreachable`, `CatalogDamaged`, `CatalogTooNew`.
  */
-export function openCatalog(folder: string, mode: 'read' | 'write'): DatabaseSync {
+export function openCatalog(folder: string, mode: 'read' | 'write', uuid?: string): DatabaseSync {
   let database: DatabaseSync;
   try {
     database = openDatabase(catalogFile(folder), mode);
   } catch (error) {
-    if (isMissing(catalogFile(folder))) throw goneSr(folder);
+    if (isMissing(catalogFile(folder))) throw missingCatalog(folder, uuid);
     throw error;
   }
   try {
     if (mode === 'write') makeDurable(database);
     const version = versionOf(database);
-    if (version < 1 || version > schemaVersion) throw wrongVersion(folder, version);
+    if (version < 1 || version > schemaVersion) throw wrongVersion(folder, version, uuid);
     if (mode === 'write' && version < schemaVersion) {
       inTransaction(database, () => migrate(database, version));
     }
@@ -70,16 +72,13 @@ function versionOf(database: DatabaseSync): number {
   return Number(database.prepare('PRAGMA user_version').get()?.user_version);
 }
 
-function wrongVersion(folder: string, version: number): PluginError {
+function wrongVersion(folder: string, version: number, uuid?: string): PluginError {
   return version > schemaVersion
     ? new PluginError(
         'CatalogTooNew',
         `The catalog in ${folder} has format ${version}, and this version of the plugin knows ${schemaVersion}; update the plugin on this host.`,
       )
-    : new PluginError(
-        'CatalogDamaged',
-        `The catalog in ${folder} has the unknown format ${version}; restore catalog.sqlite from a backup.`,
-      );
+    : catalogDamaged(`The catalog in ${folder} has the unknown format ${version}`, uuid);
 }
 
 /** Whether a writer died in the midst of a change, so that the next to open the catalog must write. */
@@ -97,6 +96,13 @@ export function hasHotJournal(folder: string): boolean {
   } finally {
     closeSync(fd);
   }
+}
+
+/** Who has backups was an SR, and can be one again. */
+function missingCatalog(folder: string, uuid?: string): PluginError {
+  return existsSync(backupsFolder(folder))
+    ? catalogDamaged(`The catalog of the SR in ${folder} is missing`, uuid)
+    : goneSr(folder);
 }
 
 function isMissing(file: string): boolean {

@@ -18,6 +18,26 @@ export function isLockTimeout(error: unknown): boolean {
   return error instanceof PluginError && error.name === 'LockTimeout';
 }
 
+/**
+ * The catalog of an SR cannot be used until it is repaired.
+ *
+ * @param what what is wrong, as a sentence without its end.
+ * @param uuid of the SR, where it is known.
+ */
+export function catalogDamaged(what: string, uuid?: string, cause?: unknown): PluginError {
+  const command = `gfs2-sr sr repair ${uuid ?? 'UUID'}`;
+  return new PluginError(
+    'CatalogDamaged',
+    `${what}; run "${command}" with the SR attached to see how it would be repaired, and with --yes to repair it.`,
+    { cause },
+  );
+}
+
+/** Whether a failure says that an SR's catalog has to be repaired. */
+export function isCatalogDamaged(error: unknown): boolean {
+  return error instanceof PluginError && error.name === 'CatalogDamaged';
+}
+
 /** The SR's storage has no room. Clients have a text for code 44. */
 export function noSpace(what: string, folder: string, cause: unknown): NumberedError {
   return new NumberedError(
@@ -32,11 +52,12 @@ export function noSpace(what: string, folder: string, cause: unknown): NumberedE
  * Puts a failure of the filesystem below an SR, or of its catalog, into words.
  *
  * @param what what was to be written, such as `a volume of 4096 bytes`.
+ * @param uuid of the SR, where it is known.
  */
-export function toStorageError(error: unknown, what: string, folder: string): Error {
+export function toStorageError(error: unknown, what: string, folder: string, uuid?: string): Error {
   if (error instanceof SmapiError || !(error instanceof Error)) return error as Error;
   const { code, syscall } = error as NodeJS.ErrnoException;
-  if (syscall === undefined) return toCatalogError(error, folder);
+  if (syscall === undefined) return toCatalogError(error, folder, uuid);
   switch (code) {
     case 'ENOSPC':
     case 'EDQUOT':
@@ -73,7 +94,7 @@ const SQLITE_CANTOPEN = 14;
 const SQLITE_NOTADB = 26;
 
 /** Puts a failure of SQLite into words; other errors stay what they are. */
-export function toCatalogError(error: unknown, folder: string): Error {
+export function toCatalogError(error: unknown, folder: string, uuid?: string): Error {
   const { errcode } = error as { errcode?: number };
   if (!(error instanceof Error) || error instanceof SmapiError || errcode === undefined)
     return error as Error;
@@ -89,11 +110,7 @@ export function toCatalogError(error: unknown, folder: string): Error {
       );
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-      return new PluginError(
-        'CatalogDamaged',
-        `The catalog in ${folder} is damaged (${error.message}); restore catalog.sqlite from a backup.`,
-        cause,
-      );
+      return catalogDamaged(`The catalog in ${folder} is damaged (${error.message})`, uuid, error);
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
       return new PluginError(

@@ -1,6 +1,6 @@
 /** Rows of images. */
 import type { DatabaseSync } from 'node:sqlite';
-import { PluginError } from '../../src/smapi/errors.ts';
+import { catalogDamaged } from './errors.ts';
 import type { ImageFormat } from './schema.ts';
 
 /** An image. */
@@ -48,10 +48,7 @@ export function listChain(database: DatabaseSync, leaf: Image): readonly Image[]
   const chain = new Map<string, Image>();
   for (let image: Image | undefined = leaf; image !== undefined; ) {
     if (chain.has(image.uuid)) {
-      throw new PluginError(
-        'CatalogDamaged',
-        `The image ${leaf.uuid} is its own ancestor, says the catalog; restore catalog.sqlite from a backup.`,
-      );
+      throw catalogDamaged(`The image ${leaf.uuid} is its own ancestor, says the catalog`);
     }
     chain.set(image.uuid, image);
     image = image.parent === undefined ? undefined : findImage(database, image.parent);
@@ -97,4 +94,16 @@ export function setVirtualSize(database: DatabaseSync, uuid: string, bytes: bigi
 /** Records what an image takes on the storage. */
 export function setPhysicalSize(database: DatabaseSync, uuid: string, bytes: bigint): void {
   database.prepare('UPDATE images SET physical_size = ? WHERE uuid = ?').run(bytes, uuid);
+}
+
+/** The images that build on one directly. */
+export function listChildren(database: DatabaseSync, uuid: string): readonly Image[] {
+  const statement = database.prepare(`SELECT ${columns} FROM images WHERE parent = ?`);
+  statement.setReadBigInts(true);
+  return (statement.all(uuid) as unknown as ImageRow[]).map(toImage);
+}
+
+/** Records which image another one builds on. */
+export function setParent(database: DatabaseSync, uuid: string, parent: string | undefined): void {
+  database.prepare('UPDATE images SET parent = ? WHERE uuid = ?').run(parent ?? null, uuid);
 }

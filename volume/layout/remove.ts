@@ -3,12 +3,14 @@ import { rmdirSync, rmSync } from 'node:fs';
 import { syncDirectory } from '../../src/atomic-file.ts';
 import { faultPoint } from '../../src/fault-point.ts';
 import {
+  backupsFolder,
   catalogFile,
   catalogLockFile,
   imagesFolder,
   journalFile,
   locksFolder,
   newCatalogName,
+  repairedCatalogName,
 } from './sr-folder.ts';
 
 /**
@@ -18,9 +20,12 @@ import {
  */
 export function removeSrFiles(folder: string): void {
   removeIfEmpty(imagesFolder(folder));
-  for (const file of [`${folder}/${newCatalogName}`, `${folder}/${newCatalogName}-journal`]) {
-    rmSync(file, { force: true });
+  for (const name of [newCatalogName, repairedCatalogName]) {
+    for (const file of [`${folder}/${name}`, `${folder}/${name}-journal`]) rmSync(file, { force: true });
   }
+  // Before the catalog: backups without one are those of an SR that can be repaired.
+  rmSync(backupsFolder(folder), { recursive: true, force: true });
+  syncDirectory(folder);
   rmSync(catalogFile(folder), { force: true });
   syncDirectory(folder);
   faultPoint('destroy.catalog');

@@ -8,6 +8,12 @@ export const catalogName = 'catalog.sqlite';
 export const journalName = `${catalogName}-journal`;
 /** A catalog that SR.create has not finished. */
 export const newCatalogName = `${catalogName}.new`;
+/** A catalog that a repair has not finished. */
+export const repairedCatalogName = `${catalogName}.repaired`;
+/** The folder of backup copies of the catalog. */
+export const backupsName = 'backups';
+/** The folder where a repair keeps what it takes away. */
+export const asideName = 'aside';
 /** The folder of disk images. */
 export const imagesName = 'images';
 /** The folder of lock files. */
@@ -33,6 +39,16 @@ export function catalogLockFile(folder: string): string {
 /** The path of the folder of lock files. */
 export function locksFolder(folder: string): string {
   return `${folder}/${locksName}`;
+}
+
+/** The path of the folder of backup copies of the catalog. */
+export function backupsFolder(folder: string): string {
+  return `${folder}/${backupsName}`;
+}
+
+/** The path of the folder where a repair keeps what it takes away. */
+export function asideFolder(folder: string): string {
+  return `${folder}/${asideName}`;
 }
 
 /** The path of the folder of images. */

@@ -32,5 +32,7 @@ export const attach: Handler<'SR.attach'> = async ({ configuration }) => {
     );
   }
   recordAttached(sr);
+  const { backUpAttached } = await import('../catalog/backup-due.ts');
+  await backUpAttached(sr);
   return sr.uuid;
 };
