@@ -27,5 +27,14 @@ export const volumePlugin: Plugin = {
   'Volume.unset': async () => (await import('./volume/unset.ts')).unset,
   'Volume.set_name': async () => (await import('./volume/set-name.ts')).setName,
   'Volume.set_description': async () => (await import('./volume/set-description.ts')).setDescription,
+  'Volume.enable_cbt': async () => (await import('./volume/enable-cbt.ts')).enableCbt,
+  'Volume.disable_cbt': async () => (await import('./volume/disable-cbt.ts')).disableCbt,
+  'Volume.data_destroy': async () => (await import('./volume/data-destroy.ts')).dataDestroy,
+  'Volume.list_changed_blocks': async () =>
+    (await import('./volume/list-changed-blocks.ts')).listChangedBlocks,
   'Volume.resize': async () => (await import('./volume/resize.ts')).resize,
+  'Task.stat': async () => (await import('./task/stat.ts')).stat,
+  'Task.ls': async () => (await import('./task/ls.ts')).ls,
+  'Task.cancel': async () => (await import('./task/cancel.ts')).cancel,
+  'Task.destroy': async () => (await import('./task/destroy.ts')).destroy,
 };

@@ -49,7 +49,7 @@ function downgrade(file: string): void {
     ATTACH '${file}' AS new;
     INSERT INTO sr SELECT one, uuid, name, description, destroying FROM new.sr;
     INSERT INTO images SELECT * FROM new.images;
-    INSERT INTO volumes SELECT * FROM new.volumes;
+    INSERT INTO volumes SELECT key, image, name, description, read_write, sharable FROM new.volumes;
     INSERT INTO keys SELECT * FROM new.keys;
     INSERT INTO intents (image, format) VALUES ('00000000-0000-4000-8000-000000000000', 'raw');
     DETACH new;

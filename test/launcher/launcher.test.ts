@@ -238,7 +238,7 @@ describe('the installed tree', () => {
     expect(listed).toContain(`${volumePluginFolder}/SR.probe\n`);
     expect(listed).toContain('datapath/raw+file/Datapath.attach\n');
     expect(listed).toContain('Volume.snapshot\n');
-    expect(listed).not.toContain('Volume.enable_cbt');
+    expect(listed).not.toContain('Volume.compose');
   });
 
   it('names no place of the machine that built it', () => {

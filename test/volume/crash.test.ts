@@ -19,16 +19,19 @@ const changed = '2x4096 1x61440 0x983040';
 interface Case {
   readonly call: CallName;
   readonly faults: readonly string[];
+  readonly hasTracked?: boolean;
   readonly parameters: (tree: Tree, sr: string) => object;
   /** By what is done, from what there was. */
   readonly done: (content: ReadonlyMap<string, string>, tree: Tree) => readonly string[];
 }
 
-/** `volume` was written, snapshotted as `snapshot`, and written again. `lone` has a parent that only it needs. */
+/** `volume` was written, snapshotted as `snapshot`, and written again. `lone` has a parent that only it needs, and
+ * `tracked` is the last snapshot of a volume that is gone. */
 interface Tree {
   readonly volume: string;
   readonly snapshot: string;
   readonly lone: string;
+  readonly tracked?: string;
 }
 
 const values = (content: ReadonlyMap<string, string>): readonly string[] => [...content.values()];
@@ -79,6 +82,13 @@ const cases: readonly Case[] = [
     done: (content, { snapshot }) => without(content, snapshot),
   },
   {
+    call: 'Volume.data_destroy',
+    faults: ['data_destroy.rows', 'data_destroy.removed'],
+    hasTracked: true,
+    parameters: ({ tracked }) => ({ key: tracked }),
+    done: (content, { tracked = '' }) => [...without(content, tracked), 'no data'],
+  },
+  {
     call: 'Volume.copy',
     faults: ['copy.intent', 'copy.made', 'copy.filled', 'copy.rows'],
     parameters: ({ volume }, sr) => ({ key: volume, dest_sr: sr }),
@@ -115,7 +125,7 @@ describe.each(['raw', 'qcow2'])('on trees of %s', (format) => {
     host[Symbol.dispose]();
   });
 
-  async function makeTree(): Promise<Tree> {
+  async function makeTree(hasTracked: boolean): Promise<Tree> {
     const { key: volume } = await host.makeVolume(size);
     const { key: lone } = await host.makeVolume(size);
     for (const key of [volume, lone]) fill(await host.call('Volume.stat', { sr, key }), 1, 0, 65_536);
@@ -123,12 +133,23 @@ describe.each(['raw', 'qcow2'])('on trees of %s', (format) => {
     const { key: passing } = await host.call('Volume.snapshot', { sr, key: lone });
     await host.call('Volume.destroy', { sr, key: passing });
     for (const key of [volume, lone]) fill(await host.call('Volume.stat', { sr, key }), 2, 0, 4096);
-    return { volume, snapshot, lone };
+    return { volume, snapshot, lone, ...(hasTracked ? { tracked: await makeTracked() } : {}) };
+  }
+
+  async function makeTracked(): Promise<string> {
+    const { key } = await host.makeVolume(size);
+    await host.call('Volume.enable_cbt', { sr, key });
+    fill(await host.call('Volume.stat', { sr, key }), 3, 0, 65_536);
+    await host.call('Volume.snapshot', { sr, key });
+    fill(await host.call('Volume.stat', { sr, key }), 4, 65_536, 65_536);
+    const tracked = await host.call('Volume.snapshot', { sr, key });
+    await host.call('Volume.destroy', { sr, key });
+    return tracked.key;
   }
 
   async function contents(on: VolumeHost): Promise<ReadonlyMap<string, string>> {
     const volumes = await on.call('SR.ls', { sr });
-    return new Map(volumes.map((volume) => [volume.key, runs(volume)]));
+    return new Map(volumes.map((volume) => [volume.key, volume.uri.length === 0 ? 'no data' : runs(volume)]));
   }
 
   it('has all steps', () => {
@@ -137,30 +158,33 @@ describe.each(['raw', 'qcow2'])('on trees of %s', (format) => {
     );
   });
 
-  it.each(matrix)('$call killed at $fault is done or undone', async ({ call, fault, parameters, done }) => {
-    const tree = await makeTree();
-    const given = { sr, ...parameters(tree, sr) } as unknown as Omit<Parameters<typeof call>, 'dbg'>;
-    const before = await contents(host);
-    await host.die(fault, call, given);
-    tried++;
-    // What comes to clean up may die too.
-    // By calls that change something: what a copy left concerns nobody who only reads.
-    const next = { sr, new_name: 'another name' };
-    for (const again of settling) await other.die(again, 'SR.set_name', next).catch(() => undefined);
-    await other.call('SR.set_name', next);
-    const after = await contents(other);
-    checkConsistent(host);
-    expect(values(after).toSorted()).toEqual(
-      (isDone(fault) ? done(before, tree) : values(before)).toSorted(),
-    );
-    if (!isDone(fault)) {
-      await other.call(call, given);
-      expect(values(await contents(other)).toSorted()).toEqual(done(before, tree).toSorted());
+  it.each(matrix)(
+    '$call killed at $fault is done or undone',
+    async ({ call, fault, hasTracked = false, parameters, done }) => {
+      const tree = await makeTree(hasTracked);
+      const given = { sr, ...parameters(tree, sr) } as unknown as Omit<Parameters<typeof call>, 'dbg'>;
+      const before = await contents(host);
+      await host.die(fault, call, given);
+      tried++;
+      // What comes to clean up may die too.
+      // By calls that change something: what a copy left concerns nobody who only reads.
+      const next = { sr, new_name: 'another name' };
+      for (const again of settling) await other.die(again, 'SR.set_name', next).catch(() => undefined);
+      await other.call('SR.set_name', next);
+      const after = await contents(other);
       checkConsistent(host);
-    }
-    for (const key of (await contents(other)).keys()) await other.call('Volume.destroy', { sr, key });
-    expect(host.images()).toEqual([]);
-  });
+      expect(values(after).toSorted()).toEqual(
+        (isDone(fault) ? done(before, tree) : values(before)).toSorted(),
+      );
+      if (!isDone(fault)) {
+        await other.call(call, given);
+        expect(values(await contents(other)).toSorted()).toEqual(done(before, tree).toSorted());
+        checkConsistent(host);
+      }
+      for (const key of (await contents(other)).keys()) await other.call('Volume.destroy', { sr, key });
+      expect(host.images()).toEqual([]);
+    },
+  );
 });
 
 describe('a call that dies while its qemu-img works on', () => {

@@ -93,6 +93,11 @@ const SQLITE_FULL = 13;
 const SQLITE_CANTOPEN = 14;
 const SQLITE_NOTADB = 26;
 
+/** Whether SQLite had no room for a change. */
+export function isFull(error: unknown): boolean {
+  return ((error as { errcode?: number }).errcode ?? 0) % 256 === SQLITE_FULL;
+}
+
 /** Puts a failure of SQLite into words; other errors stay what they are. */
 export function toCatalogError(error: unknown, folder: string, uuid?: string): Error {
   const { errcode } = error as { errcode?: number };

@@ -1,11 +1,14 @@
 import type { DatabaseSync } from 'node:sqlite';
-import { schemaVersion } from './schema.ts';
+import { cbtMetadataTable, mergesTable, schemaVersion } from './schema.ts';
 
 /** What makes a catalog of version n + 1 of one of version n, from version 1 on. */
 const steps: readonly string[] = [
   `
     ALTER TABLE sr ADD COLUMN image_format TEXT NOT NULL DEFAULT 'raw';
     ALTER TABLE intents ADD COLUMN lasting INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE volumes ADD COLUMN cbt_enabled INTEGER NOT NULL DEFAULT 0;
+    ${cbtMetadataTable}
+    ${mergesTable}
   `,
 ];
 

@@ -10,12 +10,14 @@ export interface VolumeRow {
   readonly description: string;
   readonly readWrite: boolean;
   readonly sharable: boolean;
+  /** Whether its changes are tracked; of a snapshot, whether they were when it was taken. */
+  readonly cbtEnabled: boolean;
   readonly keys: Readonly<Record<string, string>>;
   readonly image: Image;
 }
 
 const query = `
-  SELECT key, name, description, read_write, sharable, format, parent, virtual_size, physical_size, images.uuid AS image,
+  SELECT key, name, description, read_write, sharable, cbt_enabled, format, parent, virtual_size, physical_size, images.uuid AS image,
     (SELECT json_group_object(keys.name, value) FROM keys WHERE volume = key) AS keys
   FROM volumes JOIN images ON images.uuid = volumes.image`;
 
@@ -25,6 +27,7 @@ interface Found {
   readonly description: string;
   readonly read_write: bigint;
   readonly sharable: bigint;
+  readonly cbt_enabled: bigint;
   readonly keys: string;
   readonly image: string;
   readonly format: ImageFormat;
@@ -40,6 +43,7 @@ function toRow(found: Found): VolumeRow {
     description: found.description,
     readWrite: found.read_write !== 0n,
     sharable: found.sharable !== 0n,
+    cbtEnabled: found.cbt_enabled !== 0n,
     keys: JSON.parse(found.keys) as Record<string, string>,
     image: {
       uuid: found.image,
@@ -80,15 +84,29 @@ export function listImagesOfVolumes(
 export function addVolume(database: DatabaseSync, row: VolumeRow): void {
   database
     .prepare(
-      'INSERT INTO volumes (key, image, name, description, read_write, sharable) VALUES (?, ?, ?, ?, ?, ?)',
+      `INSERT INTO volumes (key, image, name, description, read_write, sharable, cbt_enabled)
+        VALUES (?, ?, ?, ?, ?, ?, ?)`,
     )
-    .run(row.key, row.image.uuid, row.name, row.description, Number(row.readWrite), Number(row.sharable));
+    .run(
+      row.key,
+      row.image.uuid,
+      row.name,
+      row.description,
+      Number(row.readWrite),
+      Number(row.sharable),
+      Number(row.cbtEnabled),
+    );
   for (const [name, value] of Object.entries(row.keys)) setKey(database, row.key, name, value);
 }
 
 /** Makes a volume the name of another image. */
 export function setVolumeImage(database: DatabaseSync, key: string, image: string): void {
   database.prepare('UPDATE volumes SET image = ? WHERE key = ?').run(image, key);
+}
+
+/** Records whether the changes of a volume are tracked. */
+export function setCbtEnabled(database: DatabaseSync, key: string, enabled: boolean): void {
+  database.prepare('UPDATE volumes SET cbt_enabled = ? WHERE key = ?').run(Number(enabled), key);
 }
 
 /** Removes a volume and its keys, not its image. */

@@ -8,6 +8,7 @@ export const imageFaultPoints = {
   clone: ['clone.intent', 'clone.made', 'clone.made-2', 'clone.frozen', 'clone.rows'],
   revert: ['revert.intent', 'revert.made', 'revert.rows', 'revert.removed'],
   destroy: ['destroy.rows', 'destroy.removed', 'destroy.removed-2'],
+  data_destroy: ['data_destroy.rows', 'data_destroy.removed'],
   resize: ['resize.intent', 'resize.grown'],
   copy: ['copy.intent', 'copy.made', 'copy.filled', 'copy.rows'],
 } as const;

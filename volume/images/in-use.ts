@@ -2,7 +2,7 @@ import { PluginError } from '../../src/smapi/errors.ts';
 import type { VolumeRow } from '../catalog/volumes.ts';
 
 /** Names a volume to a person. */
-export function describeVolume({ name, key }: VolumeRow): string {
+export function describeVolume({ name, key }: { readonly name: string; readonly key: string }): string {
   return `${JSON.stringify(name.length > 60 ? `${name.slice(0, 60)}…` : name)} (${key})`;
 }
 

@@ -2,22 +2,26 @@ import { existsSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import { waitsFor } from '../../src/deadline.ts';
 import { log } from '../../src/log.ts';
+import { hasCbtMetadataOn } from '../catalog/cbt-metadata.ts';
 import { inTransaction } from '../catalog/database.ts';
-import { toStorageError } from '../catalog/errors.ts';
+import { isFull, toStorageError } from '../catalog/errors.ts';
 import {
   addImage,
   findImage,
   type Image,
   isNeeded,
+  listChain,
   removeImage,
   setPhysicalSize,
 } from '../catalog/images.ts';
 import { addIntent, makeLasting, removeIntent } from '../catalog/intents.ts';
+import { findLabel } from '../catalog/labels.ts';
 import { imageFile } from '../layout/sr-folder.ts';
 import { allocatedSize } from './allocation.ts';
 import { checkImage } from './chain.ts';
 import { type ImageCall, stopAt } from './fault-points.ts';
 import { freeingLimit, makeImage, markFrozen, removeImageFile } from './files.ts';
+import { labelImage } from './label.ts';
 import type { ImageLocks } from './lock.ts';
 
 /** A change of a tree of images, and of the volumes that are names for them. */
@@ -29,7 +33,10 @@ export interface TreeChange {
   readonly makes: readonly Image[];
   /** Images that become parents, and so are never written again; their locks are taken. */
   readonly freezes: readonly Image[];
-  /** Images that may be needed by nobody afterwards, and then go, with their parents as far as that holds for them. */
+  /**
+   * Images that may be needed by nobody afterwards, and then go, with their parents as far as that holds for them.
+   * Snapshots whose data was destroyed are known by what is left, as far as that can be read.
+   */
   readonly drops: readonly Image[];
   /** Changes the volumes' rows. */
   readonly rows: () => void;
@@ -103,18 +110,31 @@ async function prepareAndCommit(
     }
     for (const image of freezes) markFrozen(imageFile(folder, image), true);
     if (freezes.length > 0) stopAt(call, 'frozen');
-    return inTransaction(database, () => {
+    const leave = await prepareToLeave(database, folder, change);
+    return commit(database, leave, (how) => {
       for (const image of made) addImage(database, image);
       for (const image of freezes) {
         setPhysicalSize(database, image.uuid, allocatedSize(imageFile(folder, image)) ?? image.physicalSize);
       }
       change.rows();
+      for (const image of touched) labelImage(imageFile(folder, image), findLabel(database, image.uuid));
       for (const image of touched) removeIntent(database, image);
-      return change.drops.flatMap((image) => dropUnneeded(database, image.uuid));
+      return dropAll(database, change, how);
     });
   } catch (error) {
     undo(database, folder, change);
     throw error;
+  }
+}
+
+/** Runs the change as one. Where there is no room for what changed since snapshots without data, that is forgotten. */
+function commit<T>(database: DatabaseSync, leave: Leaving, change: (leave: Leave) => T): T {
+  try {
+    return inTransaction(database, () => change(leave.keep));
+  } catch (error) {
+    const { forget } = leave;
+    if (forget === undefined || !isFull(error)) throw error;
+    return inTransaction(database, () => change(forget));
   }
 }
 
@@ -127,13 +147,73 @@ async function makeOn(database: DatabaseSync, folder: string, image: Image): Pro
   return await makeImage(folder, image, parent);
 }
 
+function dropAll(database: DatabaseSync, { drops }: TreeChange, leave: Leave): readonly Image[] {
+  return drops.flatMap((image) => dropUnneeded(database, image.uuid, leave));
+}
+
 /** Removes the rows of an image that nobody needs, of its parent where then that holds for it, and so on. */
-function dropUnneeded(database: DatabaseSync, uuid: string): readonly Image[] {
+function dropUnneeded(database: DatabaseSync, uuid: string, leave: Leave): readonly Image[] {
   const image = isNeeded(database, uuid) ? undefined : findImage(database, uuid);
   if (image === undefined) return [];
+  leave(image);
   removeImage(database, uuid);
   addIntent(database, image);
-  return [image, ...(image.parent === undefined ? [] : dropUnneeded(database, image.parent))];
+  return [image, ...(image.parent === undefined ? [] : dropUnneeded(database, image.parent, leave))];
+}
+
+/** What is done with an image before its row is removed. */
+type Leave = (image: Image) => void;
+
+interface Leaving {
+  /** Has snapshots without data known by what is left. */
+  readonly keep: Leave;
+  /** Has them known by nothing, which takes no room; undefined where they are what the change is for. */
+  readonly forget?: Leave;
+}
+
+/** Prepares for snapshots without data that are known by images that go. */
+async function prepareToLeave(database: DatabaseSync, folder: string, change: TreeChange): Promise<Leaving> {
+  const isKnown = ({ uuid }: Image): boolean => hasCbtMetadataOn(database, uuid);
+  const mayGo = change.drops.flatMap((image) => listChain(database, image));
+  if (change.call !== 'data_destroy' && !mayGo.some(isKnown)) return { keep: () => {} };
+  const { leaveImage, readBeforeLeaving } = await import('../cbt/index.ts');
+  const going: Image[] = [];
+  tryOut(database, change, (image) => {
+    if (!isKnown(image)) return;
+    going.push(image);
+    leaveImage(database, image, new Uint8Array());
+  });
+  const held = new Map<string, Uint8Array>();
+  for (const image of going) {
+    const file = imageFile(folder, image);
+    try {
+      const parent = image.parent === undefined ? undefined : findImage(database, image.parent);
+      const blocks = await readBeforeLeaving(folder, image, parent);
+      if (blocks !== undefined) held.set(image.uuid, blocks);
+    } catch (error) {
+      if (change.call === 'data_destroy') throw error;
+      warn(
+        `what changed since snapshots without data cannot be told any more without the image ${file}`,
+        error,
+      );
+    }
+  }
+  const keep: Leave = (image) => leaveImage(database, image, held.get(image.uuid));
+  return change.call === 'data_destroy'
+    ? { keep }
+    : { keep, forget: (image) => leaveImage(database, image, undefined) };
+}
+
+/** Tells which images go with a change, and changes nothing. */
+function tryOut(database: DatabaseSync, change: TreeChange, leave: Leave): void {
+  database.exec('BEGIN');
+  try {
+    for (const image of change.makes) addImage(database, image);
+    change.rows();
+    dropAll(database, change, leave);
+  } finally {
+    database.exec('ROLLBACK');
+  }
 }
 
 function putBack(database: DatabaseSync, dropped: readonly Image[], restoreRows: () => void): void {

@@ -1,7 +1,8 @@
 import type { Handler } from '../../src/smapi/interface.ts';
 import { readCatalog } from '../catalog/catalog.ts';
+import { listCbtMetadata } from '../catalog/cbt-metadata.ts';
 import { listVolumes } from '../catalog/volumes.ts';
-import { toVolume } from '../volume/record.ts';
+import { toCbtVolume, toVolume } from '../volume/record.ts';
 import { getAttached } from './attached.ts';
 
 /**
@@ -12,6 +13,9 @@ import { getAttached } from './attached.ts';
  */
 export const ls: Handler<'SR.ls'> = async ({ sr }) => {
   const attached = getAttached(sr);
-  const rows = await readCatalog(attached, ({ database }) => listVolumes(database));
-  return rows.map((row) => toVolume(attached, row));
+  const { rows, metadata } = await readCatalog(attached, ({ database }) => ({
+    rows: listVolumes(database),
+    metadata: listCbtMetadata(database),
+  }));
+  return [...rows.map((row) => toVolume(attached, row)), ...metadata.map(toCbtVolume)];
 };

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { PluginError } from '../../src/smapi/errors.ts';
+import { findCbtMetadata } from '../catalog/cbt-metadata.ts';
 import { findImage, type Image } from '../catalog/images.ts';
 import { findVolume, type VolumeRow } from '../catalog/volumes.ts';
 import { imageMissing } from '../images/chain.ts';
@@ -41,14 +42,23 @@ export async function findBase(
 }
 
 /**
- * A volume by its key.
+ * A volume by its key, with its data.
  *
- * @throws NamedError `Volume_does_not_exist`.
+ * @throws NamedError `Volume_does_not_exist`; PluginError `DataDestroyed`.
  */
 export function getVolume(database: DatabaseSync, key: string): VolumeRow {
   const row = findVolume(database, key);
-  if (row === undefined) throw noSuchVolume(key);
+  if (row === undefined) throw withoutData(database, key);
   return row;
+}
+
+function withoutData(database: DatabaseSync, key: string): Error {
+  const metadata = findCbtMetadata(database, key);
+  if (metadata === undefined) return noSuchVolume(key);
+  return new PluginError(
+    'DataDestroyed',
+    `The data of the snapshot ${describeVolume(metadata)} was destroyed, and only what changed since is known; use another volume.`,
+  );
 }
 
 /**

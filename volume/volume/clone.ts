@@ -24,6 +24,7 @@ export const clone: Handler<'Volume.clone'> = async ({ sr, key }) => {
       description: row.description,
       readWrite: true,
       sharable: false,
+      cbtEnabled: false,
       keys: inheritedKeys(row),
       image: newLeaf(base.image, row.image.virtualSize),
     });

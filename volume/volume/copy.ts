@@ -11,6 +11,7 @@ import { addVolume, type VolumeRow } from '../catalog/volumes.ts';
 import { allocatedSize } from '../images/allocation.ts';
 import { stopAt } from '../images/fault-points.ts';
 import { makeImage, removeImageFile } from '../images/files.ts';
+import { labelImage } from '../images/label.ts';
 import { ImageLocks } from '../images/lock.ts';
 import { qemuImg } from '../images/qemu-img.ts';
 import { imageFile } from '../layout/sr-folder.ts';
@@ -54,6 +55,7 @@ export const copy: Handler<'Volume.copy'> = async ({ sr, key, dest_sr }) => {
       description: source.description,
       readWrite: true,
       sharable: false,
+      cbtEnabled: false,
       keys: inheritedKeys(source),
       image: filled,
     });
@@ -62,6 +64,7 @@ export const copy: Handler<'Volume.copy'> = async ({ sr, key, dest_sr }) => {
         addImage(database, filled);
         addVolume(database, row);
         removeIntent(database, image);
+        labelImage(imageFile(to.path, image), row);
       });
       stopAt('copy', 'rows');
       return statNew(database, to, row.key);

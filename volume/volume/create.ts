@@ -32,7 +32,15 @@ export const create: Handler<'Volume.create'> = async ({ sr, name, description, 
       virtualSize,
       physicalSize: 0n,
     };
-    const row = newVolume({ name, description, readWrite: true, sharable, keys: {}, image });
+    const row = newVolume({
+      name,
+      description,
+      readWrite: true,
+      sharable,
+      cbtEnabled: false,
+      keys: {},
+      image,
+    });
     await changeTree(database, attached.path, locks, {
       call: 'create',
       what: `a volume of ${virtualSize} bytes`,

@@ -1,5 +1,6 @@
 import type { Handler } from '../../src/smapi/interface.ts';
 import { changeCatalog } from '../catalog/catalog.ts';
+import { removeCbtMetadata } from '../catalog/cbt-metadata.ts';
 import { addVolume, findVolume, removeVolume, sharesImage } from '../catalog/volumes.ts';
 import { ImageLocks } from '../images/lock.ts';
 import { changeTree } from '../images/tree-change.ts';
@@ -18,7 +19,10 @@ export const destroy: Handler<'Volume.destroy'> = async ({ sr, key }) => {
   using locks = new ImageLocks(attached);
   await changeCatalog(attached, async ({ database }) => {
     const row = findVolume(database, key);
-    if (row === undefined) return;
+    if (row === undefined) {
+      removeCbtMetadata(database, key);
+      return;
+    }
     if (!sharesImage(database, row)) await locks.takeOf(row, 'it is destroyed');
     await changeTree(database, attached.path, locks, {
       call: 'destroy',

@@ -34,6 +34,11 @@ export function inheritedKeys({ keys }: VolumeRow): Readonly<Record<string, stri
   return { [typeKey]: keys[typeKey] || 'user' };
 }
 
+/** The keys of a snapshot whose data was destroyed; xapi sets that type only after the call. */
+export function metadataKeys({ keys }: VolumeRow): Readonly<Record<string, string>> {
+  return { ...keys, [typeKey]: 'cbt_metadata' };
+}
+
 /** Describes a volume that was just made. */
 export function statNew(database: DatabaseSync, sr: AttachedSr, key: string): Volume {
   return toVolume(sr, findVolume(database, key) as VolumeRow);

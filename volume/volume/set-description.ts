@@ -1,5 +1,6 @@
 import type { Handler } from '../../src/smapi/interface.ts';
 import { changeCatalog } from '../catalog/catalog.ts';
+import { describeCbtMetadata } from '../catalog/cbt-metadata.ts';
 import { setVolumeDescription } from '../catalog/volumes.ts';
 import { getAttached } from '../sr/attached.ts';
 import { checkText, textLimits } from '../text.ts';
@@ -18,6 +19,11 @@ export const setDescription: Handler<'Volume.set_description'> = async ({
   const attached = getAttached(sr);
   checkText(description, "the volume's description", textLimits.description);
   await changeCatalog(attached, ({ database }) => {
-    if (!setVolumeDescription(database, key, description)) throw noSuchVolume(key);
+    if (
+      setVolumeDescription(database, key, description) ||
+      describeCbtMetadata(database, key, () => ({ description }))
+    )
+      return;
+    throw noSuchVolume(key);
   });
 };

@@ -1,5 +1,6 @@
 import type { Handler } from '../../src/smapi/interface.ts';
 import { changeCatalog } from '../catalog/catalog.ts';
+import { describeCbtMetadata } from '../catalog/cbt-metadata.ts';
 import { setVolumeName } from '../catalog/volumes.ts';
 import { getAttached } from '../sr/attached.ts';
 import { checkText, textLimits } from '../text.ts';
@@ -14,6 +15,7 @@ export const setName: Handler<'Volume.set_name'> = async ({ sr, key, new_name: n
   const attached = getAttached(sr);
   checkText(name, "the volume's name", textLimits.name);
   await changeCatalog(attached, ({ database }) => {
-    if (!setVolumeName(database, key, name)) throw noSuchVolume(key);
+    if (setVolumeName(database, key, name) || describeCbtMetadata(database, key, () => ({ name }))) return;
+    throw noSuchVolume(key);
   });
 };

@@ -1,5 +1,6 @@
 import type { Handler } from '../../src/smapi/interface.ts';
 import { changeCatalog } from '../catalog/catalog.ts';
+import { describeCbtMetadata } from '../catalog/cbt-metadata.ts';
 import { hasVolume, setKey } from '../catalog/volumes.ts';
 import { getAttached } from '../sr/attached.ts';
 import { checkText, textLimits } from '../text.ts';
@@ -15,7 +16,9 @@ export const set: Handler<'Volume.set'> = async ({ sr, key, k, v }) => {
   checkText(k, 'the key', textLimits.keyName);
   checkText(v, 'the value', textLimits.keyValue);
   await changeCatalog(attached, ({ database }) => {
-    if (!hasVolume(database, key)) throw noSuchVolume(key);
-    setKey(database, key, k, v);
+    if (hasVolume(database, key)) setKey(database, key, k, v);
+    else if (!describeCbtMetadata(database, key, ({ keys }) => ({ keys: { ...keys, [k]: v } }))) {
+      throw noSuchVolume(key);
+    }
   });
 };

@@ -27,6 +27,7 @@ export const snapshot: Handler<'Volume.snapshot'> = async ({ sr, key }) => {
       description: row.description,
       readWrite: false,
       sharable: false,
+      cbtEnabled: row.cbtEnabled,
       keys: inheritedKeys(row),
       image: base.image,
     });

@@ -1,5 +1,6 @@
 import type { Handler } from '../../src/smapi/interface.ts';
 import { readCatalog } from '../catalog/catalog.ts';
+import { findCbtMetadata } from '../catalog/cbt-metadata.ts';
 import { toStorageError } from '../catalog/errors.ts';
 import { findVolume, type VolumeRow } from '../catalog/volumes.ts';
 import { allocatedSize } from '../images/allocation.ts';
@@ -7,7 +8,7 @@ import { imageFile } from '../layout/sr-folder.ts';
 import { imagesAreLocal } from '../providers/provider.ts';
 import { type AttachedSr, getAttached } from '../sr/attached.ts';
 import { noSuchVolume } from './missing.ts';
-import { toVolume } from './record.ts';
+import { toCbtVolume, toVolume } from './record.ts';
 
 /**
  * Volume.stat: describes a volume. Where nobody is disturbed by it, what the image takes on the storage is
@@ -17,7 +18,11 @@ import { toVolume } from './record.ts';
  */
 export const stat: Handler<'Volume.stat'> = async ({ sr, key }) => {
   const attached = getAttached(sr);
-  const row = await readCatalog(attached, ({ database }) => findVolume(database, key));
+  const { row, metadata } = await readCatalog(attached, ({ database }) => {
+    const found = findVolume(database, key);
+    return { row: found, metadata: found === undefined ? findCbtMetadata(database, key) : undefined };
+  });
+  if (metadata !== undefined) return toCbtVolume(metadata);
   if (row === undefined) throw noSuchVolume(key);
   return toVolume(attached, await withAllocation(attached, row));
 };

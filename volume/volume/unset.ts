@@ -1,5 +1,6 @@
 import type { Handler } from '../../src/smapi/interface.ts';
 import { changeCatalog } from '../catalog/catalog.ts';
+import { describeCbtMetadata } from '../catalog/cbt-metadata.ts';
 import { hasVolume, unsetKey } from '../catalog/volumes.ts';
 import { getAttached } from '../sr/attached.ts';
 import { noSuchVolume } from './missing.ts';
@@ -12,7 +13,9 @@ import { noSuchVolume } from './missing.ts';
 export const unset: Handler<'Volume.unset'> = async ({ sr, key, k }) => {
   const attached = getAttached(sr);
   await changeCatalog(attached, ({ database }) => {
-    if (!hasVolume(database, key)) throw noSuchVolume(key);
-    unsetKey(database, key, k);
+    if (hasVolume(database, key)) unsetKey(database, key, k);
+    else if (!describeCbtMetadata(database, key, ({ keys: { [k]: _, ...keys } }) => ({ keys }))) {
+      throw noSuchVolume(key);
+    }
   });
 };

@@ -1,0 +1,32 @@
+import { PluginError } from '../../src/smapi/errors.ts';
+import type { Extent } from '../images/allocation-map.ts';
+import { qemuImg } from '../images/qemu-img.ts';
+import { toBitmap } from './bitmap.ts';
+
+/** Milliseconds to read an image's tables. */
+export const readingLimit = 600_000;
+
+/**
+ * The blocks of which a qcow2 image that builds on another holds something itself, also zeros: in all others it reads
+ * as its parent. The image is checked, and nobody writes to it; its parents are not opened.
+ *
+ * @throws PluginError `ToolMissing`, `ToolTooOld`, `ImageToolFailed`.
+ */
+export async function readHeldBlocks(file: string, size: bigint): Promise<Uint8Array> {
+  const image = { driver: 'qcow2', backing: null, file: { driver: 'file', filename: file } };
+  const { stdout } = await qemuImg(['map', '--output=json', `json:${JSON.stringify(image)}`], file, {
+    timeout: readingLimit,
+  });
+  const extents = JSON.parse(stdout) as readonly Extent[];
+  // QEMU before 6.1 does not tell what is held as zeros from what is not held.
+  if (extents.some(({ present }) => typeof present !== 'boolean')) {
+    throw new PluginError(
+      'ToolTooOld',
+      'qemu-img on this host does not say what an image holds; update it to 6.1 or later.',
+    );
+  }
+  return toBitmap(
+    extents.filter(({ present }) => present),
+    Number(size),
+  );
+}
