@@ -22,6 +22,11 @@ export const commands: Readonly<Record<string, Command>> = {
     summary: 'Show the cluster as this host sees it, and whether an SR can be attached',
     run: async (args, terminal) => (await import('./cluster/status.ts')).status(args, terminal),
   },
+  'gc run': {
+    usage: '(UUID | --all) [--rate MIB_A_SECOND]',
+    summary: 'Collect the garbage of an attached SR, or of all: merge images that no volume needs any more',
+    run: async (args, terminal) => (await import('./gc/run.ts')).run(args, terminal),
+  },
   'sr grow': {
     usage: 'UUID',
     summary: 'Make an attached SR as large as its LUN has become; on every host that has it, in any order',

@@ -1,4 +1,5 @@
 /** The one way to run a command of the host. */
+import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
@@ -26,6 +27,10 @@ export interface CommandOptions {
    * this process dies before.
    */
   readonly inherit?: readonly number[];
+  /** Gets its standard output piece by piece, as it comes. */
+  readonly onOutput?: (text: string) => void;
+  /** Ends it, by SIGTERM and then SIGKILL, when aborted; it is over when {@link run} throws the signal's reason. */
+  readonly signal?: AbortSignal;
 }
 
 /** A command that could not be run, failed or took too long. */
@@ -92,7 +97,8 @@ const path = `${process.env.PATH ?? ''}:/usr/sbin:/sbin:/usr/bin:/bin`;
 /**
  * Runs a command without a shell, in the C locale, and waits for it.
  *
- * @throws CommandError naming the command, its exit code and the last line it printed on stderr.
+ * @throws CommandError naming the command, its exit code and the last line it printed on stderr; the reason of
+ * an aborted `signal`.
  */
 export async function run(
   command: string,
@@ -110,7 +116,10 @@ export async function run(
     reject: false,
     stripFinalNewline: true,
     encoding: options.encoding ?? 'utf8',
+    ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
   });
+  const { onOutput } = options;
+  if (onOutput !== undefined) running.stdout.on('data', (chunk: Buffer) => onOutput(String(chunk)));
   const ended = new AbortController();
   const result = await Promise.race([running, late(running.pid, timeout + 2 * killDelay, ended.signal)]);
   ended.abort();
@@ -122,6 +131,7 @@ export async function run(
       { timedOut: true, stuck: running.pid },
     );
   }
+  if (result !== 'gone' && result.isCanceled) throw options.signal?.reason;
   if (result === 'gone' || result.timedOut) {
     const said = result === 'gone' ? '' : result.stderr;
     throw new CommandError(`${command} did not end within ${timeout} ms.`, undefined, said, {
@@ -144,4 +154,51 @@ export async function run(
     );
   }
   return { stdout: result.stdout, stderr: result.stderr, exitCode: result.exitCode };
+}
+
+/** A process that outlives its starter. */
+export interface DetachedProcess {
+  readonly pid: number;
+  /** Its exit code or the signal that ended it, while its starter still lives. */
+  readonly ended: Promise<number | NodeJS.Signals>;
+}
+
+/**
+ * Starts a process that goes on when this one ends, and then belongs to init: in a session of its own, without any of
+ * this one's descriptors, so that nobody who reads a pipe of ours to its end waits for it.
+ *
+ * @param output descriptor of the file that takes what it prints.
+ * @param inherit descriptors that it gets as 3, 4 and so on, and so keeps open and locked.
+ * @throws CommandError when it cannot be started.
+ */
+export async function startDetached(
+  command: string,
+  args: readonly string[],
+  { output, inherit }: { readonly output: number; readonly inherit: readonly number[] },
+): Promise<DetachedProcess> {
+  const child = spawn(command, [...args], {
+    cwd: '/',
+    env: { PATH: path, LC_ALL: 'C' },
+    detached: true,
+    stdio: ['ignore', output, output, ...inherit],
+  });
+  const ended = new Promise<number | NodeJS.Signals>((resolve) =>
+    child.once('exit', (code, signal) => resolve(code ?? signal ?? 0)),
+  );
+  await new Promise<void>((resolve, reject) => {
+    child.once('spawn', resolve);
+    child.once('error', (error: NodeJS.ErrnoException) =>
+      reject(
+        new CommandError(
+          error.code === 'ENOENT'
+            ? `${command} is not installed on this host.`
+            : `${command} could not be run (${error.code ?? error.message}).`,
+          undefined,
+          '',
+        ),
+      ),
+    );
+  });
+  child.unref();
+  return { pid: child.pid as number, ended };
 }

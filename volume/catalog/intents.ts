@@ -38,8 +38,9 @@ export function listIntents(database: DatabaseSync): readonly Intent[] {
   return database.prepare('SELECT image AS uuid, format FROM intents').all() as unknown as Intent[];
 }
 
-/** Whether there is an intent of any kind, or one that is not lasting. */
+/** Whether there is something to settle: of any kind, or what concerns those too who only read. */
 export function hasIntents(database: DatabaseSync, kind: 'any' | 'passing'): boolean {
   const condition = kind === 'any' ? '' : 'WHERE lasting = 0';
-  return database.prepare(`SELECT 1 FROM intents ${condition} LIMIT 1`).get() !== undefined;
+  const query = `SELECT 1 FROM intents ${condition} UNION ALL SELECT 1 FROM merges WHERE switching = 1 LIMIT 1`;
+  return database.prepare(query).get() !== undefined;
 }

@@ -1,13 +1,15 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { faultPoint } from '../../src/fault-point.ts';
 import { log } from '../../src/log.ts';
+import { backingOn, setBacking } from '../images/backing.ts';
 import { markFrozen, removeImageFile } from '../images/files.ts';
 import { formatDriver } from '../images/format.ts';
 import { lockImage } from '../images/lock.ts';
-import { imageFile } from '../layout/sr-folder.ts';
+import { imageFile, imageName } from '../layout/sr-folder.ts';
 import { inTransaction } from './database.ts';
-import { findImage, isWritable, setVirtualSize } from './images.ts';
+import { findImage, type Image, isWritable, setVirtualSize } from './images.ts';
 import { type Intent, listIntents, makeLasting, removeIntent } from './intents.ts';
+import { listSwitching } from './merges.ts';
 
 /**
  * Finishes or undoes what calls that died have left, under the exclusive lock of the catalog: calls hold
@@ -15,39 +17,78 @@ import { type Intent, listIntents, makeLasting, removeIntent } from './intents.t
  *
  * An image that cannot be settled now keeps its intent, and hinders nobody else.
  */
-export function settleIntents(database: DatabaseSync, folder: string): void {
+export async function settleIntents(database: DatabaseSync, folder: string): Promise<void> {
+  if (listSwitching(database).length > 0) {
+    const { settleMerges } = await import('../gc/switch.ts');
+    settleMerges(database, folder);
+  }
   for (const intent of listIntents(database)) {
-    try {
-      settle(database, folder, intent);
-    } catch (error) {
-      log(
-        'warning',
-        `the image ${intent.uuid} in ${folder} could not be settled: ${error instanceof Error ? error.message : String(error)}`,
-      );
-    }
+    const image = findImage(database, intent.uuid);
+    if (image !== undefined) await attempt(folder, intent, () => settleKept(database, folder, image));
+  }
+  // After those, which may name them as their parents until they are settled.
+  const named = new Set(namedParents(database, folder));
+  for (const intent of listIntents(database)) {
+    if (findImage(database, intent.uuid) !== undefined || named.has(imageName(intent))) continue;
+    await attempt(folder, intent, () => settleRemoved(database, folder, intent));
   }
 }
 
-function settle(database: DatabaseSync, folder: string, intent: Intent): void {
+async function attempt(folder: string, intent: Intent, settle: () => Promise<void> | void): Promise<void> {
+  try {
+    await settle();
+  } catch (error) {
+    log(
+      'warning',
+      `the image ${intent.uuid} in ${folder} could not be settled: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+}
+
+/** The names of the files that images which are not settled yet have as their parents. */
+function namedParents(database: DatabaseSync, folder: string): readonly string[] {
+  return listIntents(database).flatMap((intent) => {
+    const image = findImage(database, intent.uuid);
+    try {
+      const backing =
+        image === undefined ? undefined : formatDriver(image.format).backing(imageFile(folder, image));
+      return backing === undefined ? [] : [backing.name];
+    } catch {
+      return [];
+    }
+  });
+}
+
+function settleRemoved(database: DatabaseSync, folder: string, intent: Intent): void {
   const file = imageFile(folder, intent);
-  const image = findImage(database, intent.uuid);
-  // Its disk runs, a copy is being written to it, or a dead call's qemu-img still works on it.
+  // A copy is being written to it, or a dead call's qemu-img still works on it.
   using lock = lockImage(file);
   if (lock === undefined) {
-    if (image === undefined) makeLasting(database, intent);
+    makeLasting(database, intent);
     return;
   }
-  if (image === undefined) {
-    removeImageFile(file);
-    faultPoint('settle.removed');
-    removeIntent(database, intent);
-    return;
+  removeImageFile(file);
+  faultPoint('settle.removed');
+  removeIntent(database, intent);
+}
+
+async function settleKept(database: DatabaseSync, folder: string, image: Image): Promise<void> {
+  const file = imageFile(folder, image);
+  // Its disk runs, or a dead call's qemu-img still works on it.
+  using lock = lockImage(file);
+  if (lock === undefined) return;
+  const driver = formatDriver(image.format);
+  const size = driver.size(file);
+  const parent = image.parent === undefined ? undefined : findImage(database, image.parent);
+  const found = driver.backing(file);
+  const expected = backingOn(parent);
+  if (found?.name !== expected?.name || found?.format !== expected?.format) {
+    await setBacking(file, expected, lock.fd);
   }
-  const size = formatDriver(image.format).size(file);
   markFrozen(file, !isWritable(database, image.uuid));
   faultPoint('settle.marked');
   inTransaction(database, () => {
-    if (size > image.virtualSize) setVirtualSize(database, intent.uuid, size);
-    removeIntent(database, intent);
+    if (size > image.virtualSize) setVirtualSize(database, image.uuid, size);
+    removeIntent(database, image);
   });
 }

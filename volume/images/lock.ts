@@ -2,6 +2,7 @@
 import { closeSync, constants, openSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type LockMode, tryLock } from '../../src/locks/flock.ts';
+import { lockFromBackground } from '../../src/locks/giving-way.ts';
 import { findImageHolder } from '../../src/locks/image-holder.ts';
 import { NamedError } from '../../src/smapi/errors.ts';
 import type { Intent } from '../catalog/intents.ts';
@@ -37,14 +38,19 @@ export function lockImage(file: string): ImageLock | undefined {
  * fail only because another host's kernel still keeps a lock that was given up.
  */
 const patience = 1_000;
+/** The same for who has all the time, and keeps others from the catalog meanwhile. */
+const backgroundPatience = 100;
 
 /** The locks that a call has on images of an SR, each taken once. */
 export class ImageLocks implements Disposable {
   readonly #sr: AttachedSr;
+  readonly #background: boolean;
   readonly #locks = new Map<string, ImageLock>();
 
-  constructor(sr: AttachedSr) {
+  /** @param background whether nobody else is asked to give way, nor waited for. */
+  constructor(sr: AttachedSr, { background = false } = {}) {
     this.#sr = sr;
+    this.#background = background;
   }
 
   /** Takes an image's lock, unless this call has it; false when someone else does. */
@@ -81,9 +87,10 @@ export class ImageLocks implements Disposable {
   }
 
   async #tryLock(fd: number, mode: LockMode): Promise<boolean> {
-    const end = performance.now() + (imagesAreLocal(this.#sr) ? 0 : patience);
+    const limit = this.#background ? backgroundPatience : patience;
+    const end = performance.now() + (imagesAreLocal(this.#sr) ? 0 : limit);
     for (let wait = 5; !tryLock(fd, mode); wait = Math.min(wait * 2, 100)) {
-      if (performance.now() >= end) return false;
+      if (performance.now() >= end) return !this.#background && (await lockFromBackground(fd, mode));
       await sleep(wait);
     }
     return true;

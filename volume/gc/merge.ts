@@ -1,0 +1,184 @@
+/** Merging of an image into its parent while no disk runs on either; see docs/garbage-collection.md. */
+import { closeSync, constants, fsyncSync, openSync } from 'node:fs';
+import { endGivingWay, isAskedToGiveWay, offerToGiveWay } from '../../src/locks/giving-way.ts';
+import { changeCatalog } from '../catalog/catalog.ts';
+import { inTransaction } from '../catalog/database.ts';
+import { listChain, listChildren } from '../catalog/images.ts';
+import { addMerge, hasMerge, type Merge, removeMerge } from '../catalog/merges.ts';
+import { beforeMerge } from '../cbt/index.ts';
+import { checkChain } from '../images/chain.ts';
+import { ImageLocks } from '../images/lock.ts';
+import { qemuImg } from '../images/qemu-img.ts';
+import { imageFile } from '../layout/sr-folder.ts';
+import { loadProvider } from '../providers/provider.ts';
+import type { AttachedSr } from '../sr/attached.ts';
+import { findMergeable, type MergeImages } from './candidates.ts';
+import { stopAt } from './fault-points.ts';
+import { hasRoom } from './room.ts';
+import { moveToParent, replaceChild } from './switch.ts';
+
+/** How a merge goes about it. */
+export interface MergeOptions {
+  /** Stops it; it is in order then, and goes on another time. */
+  readonly signal: AbortSignal;
+  /** Bytes a second at most; undefined for as fast as it goes. */
+  readonly rate: number | undefined;
+  /** Told how far it is, from 0 to 1. */
+  readonly onProgress: (progress: number) => void;
+}
+
+/**
+ * What came of a merge: `busy` where a disk runs on one of the images, or a call is at work on it, on any host;
+ * `gone` where there is nothing to merge any more; `no-room` where the storage has none for what the child holds and
+ * the parent does not; `gave-way` where someone needed the images before it was done.
+ */
+export type MergeOutcome = 'merged' | 'busy' | 'gone' | 'no-room' | 'gave-way';
+
+/** Milliseconds for all data of an image, and to look its tables over. */
+const limit = 7 * 24 * 3_600_000;
+/** Milliseconds between looks at who needs the images. */
+const lookInterval = 200;
+
+/**
+ * Merges a child into its parent. Nobody but this has the images meanwhile, and nobody the parents below them alone.
+ * The catalog is free for others but for the beginning and the end.
+ *
+ * @throws PluginError `ImageDamaged`, `ImageMissing`, `ToolMissing`, `ImageToolFailed`; NumberedError `NoSpace`; the
+ * signal's reason; as changeCatalog.
+ */
+export async function mergeOffline(
+  sr: AttachedSr,
+  merge: Merge,
+  options: MergeOptions,
+): Promise<MergeOutcome> {
+  // Disposed of after the catalog is free for others: that frees the child's blocks.
+  using locks = new ImageLocks(sr, { background: true });
+  const begun = await begin(sr, merge, locks);
+  if (typeof begun === 'string') return begun;
+  stopAt('begun');
+  const { images, isRepeated } = begun;
+  const fds = [images.parent, images.child].map((image) => locks.fd(image)).filter((fd) => fd !== undefined);
+  for (const fd of fds) offerToGiveWay(fd);
+  const gaveWay = new AbortController();
+  const timer = setInterval(() => {
+    if (fds.some(isAskedToGiveWay)) gaveWay.abort();
+  }, lookInterval);
+  try {
+    await write(sr.path, images, fds, isRepeated, {
+      ...options,
+      signal: AbortSignal.any([options.signal, gaveWay.signal]),
+    });
+    stopAt('written');
+    return await end(sr, merge, locks);
+  } catch (error) {
+    if (options.signal.aborted) await leaveInOrder(sr, merge, images, fds);
+    else if (gaveWay.signal.aborted) return 'gave-way';
+    throw error;
+  } finally {
+    clearInterval(timer);
+    for (const fd of fds) endGivingWay(fd);
+  }
+}
+
+interface Begun {
+  readonly images: MergeImages;
+  /** Whether an earlier merge was stopped, whose qemu-img may have left clusters that are nobody's. */
+  readonly isRepeated: boolean;
+}
+
+async function begin(sr: AttachedSr, merge: Merge, locks: ImageLocks): Promise<Begun | MergeOutcome> {
+  const { space } = await loadProvider(sr.provider);
+  return await changeCatalog(sr, async ({ database }) => {
+    const images = findMergeable(database, merge);
+    if (images === undefined) return 'gone';
+    const { parent, child } = images;
+    for (const image of listChain(database, child)) {
+      const isMerged = image.uuid === parent.uuid || image.uuid === child.uuid;
+      // The child first: where a disk runs on it, that has its parents too.
+      if (!(await locks.take(image, isMerged ? 'exclusive' : 'shared'))) return 'busy';
+    }
+    checkChain(sr.path, listChain(database, child));
+    if (!(await hasRoom(sr.path, images, space(sr).free))) return 'no-room';
+    const isRepeated = hasMerge(database, merge);
+    const recordChanges = await beforeMerge(database, sr.path, parent, child);
+    inTransaction(database, () => {
+      addMerge(database, merge);
+      recordChanges();
+    });
+    return { images, isRepeated };
+  });
+}
+
+async function write(
+  folder: string,
+  { parent, child }: MergeImages,
+  inherit: readonly number[],
+  isRepeated: boolean,
+  { signal, rate, onProgress }: MergeOptions,
+): Promise<void> {
+  const file = imageFile(folder, parent);
+  if (isRepeated) await freeLeaks(file, parent.format, inherit, signal);
+  // -d: the child keeps what it holds, and so hides whatever the parent has of this merge, until it is removed.
+  const limits = rate === undefined ? [] : ['-r', String(rate)];
+  const childFile = imageFile(folder, child);
+  await qemuImg(['commit', '-p', '-d', '-f', child.format, ...limits, childFile], childFile, {
+    inherit,
+    signal,
+    timeout: limit,
+    onOutput: (text) => {
+      const percent = /\(([\d.]+)\/100%\)\s*$/.exec(text)?.[1];
+      if (percent !== undefined) onProgress(Number(percent) / 100);
+    },
+  });
+  const fd = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** qcow2's tables are written in such an order that a qemu-img which died has left no worse than that. */
+async function freeLeaks(
+  file: string,
+  format: string,
+  inherit: readonly number[],
+  signal?: AbortSignal,
+): Promise<void> {
+  if (format !== 'qcow2') return;
+  await qemuImg(['check', '-q', '-r', 'leaks', '-f', format, file], file, {
+    inherit,
+    ...(signal === undefined ? {} : { signal }),
+    timeout: limit,
+  });
+}
+
+/** After a merge was cancelled. What the parent has of it stays, hidden by the child, and is of use to the next. */
+async function leaveInOrder(
+  sr: AttachedSr,
+  merge: Merge,
+  { parent }: MergeImages,
+  inherit: readonly number[],
+): Promise<void> {
+  await freeLeaks(imageFile(sr.path, parent), parent.format, inherit);
+  await changeCatalog(sr, ({ database }) => removeMerge(database, merge));
+}
+
+async function end(sr: AttachedSr, merge: Merge, locks: ImageLocks): Promise<MergeOutcome> {
+  return await changeCatalog(sr, async ({ database }) => {
+    const images = findMergeable(database, merge);
+    if (images === undefined) {
+      removeMerge(database, merge);
+      return 'gone';
+    }
+    if (images.parent.format === images.child.format) {
+      replaceChild(database, sr.path, images);
+      return 'merged';
+    }
+    for (const image of listChildren(database, images.child.uuid)) {
+      if (!(await locks.take(image))) return 'busy';
+    }
+    await moveToParent(database, sr.path, locks, images);
+    return 'merged';
+  });
+}

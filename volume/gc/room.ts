@@ -1,0 +1,56 @@
+import { allocatedSize } from '../images/allocation.ts';
+import { type Extent, mapAllocation } from '../images/allocation-map.ts';
+import { imageFile } from '../layout/sr-folder.ts';
+import type { MergeImages } from './candidates.ts';
+
+/** For tables of images and of the filesystem, in bytes. */
+const margin = 4n << 20n;
+
+/**
+ * Whether a merge has the room that it needs on the storage: for what the child holds where the parent holds nothing.
+ * What the parent holds as well is written in place.
+ *
+ * The child's own size is an upper limit, so that the tables of images are read only where room is short.
+ *
+ * @param free bytes.
+ * @throws as mapAllocation.
+ */
+export async function hasRoom(
+  folder: string,
+  { parent, child }: MergeImages,
+  free: bigint,
+): Promise<boolean> {
+  const childFile = imageFile(folder, child);
+  if ((allocatedSize(childFile) ?? 0n) + margin <= free) return true;
+  const own = await mapOwn(childFile, child.format);
+  const there = await mapOwn(imageFile(folder, parent), parent.format);
+  return BigInt(countBeyond(own, there)) + margin <= free || countBeyond(own, there) === 0;
+}
+
+async function mapOwn(file: string, format: string): Promise<readonly Extent[]> {
+  return (await mapAllocation(file, format)).filter(({ depth, data }) => depth === 0 && data);
+}
+
+/** The bytes of some parts of a disk that are in none of others. Both are in order, and each without overlaps. */
+export function countBeyond(
+  parts: readonly Pick<Extent, 'start' | 'length'>[],
+  others: readonly Pick<Extent, 'start' | 'length'>[],
+): number {
+  let beyond = 0;
+  let next = 0;
+  for (const { start, length } of parts) {
+    const end = start + length;
+    beyond += length;
+    while (next < others.length && endOf(others[next]) <= start) next++;
+    for (let index = next; index < others.length; index++) {
+      const other = others[index] as Pick<Extent, 'start' | 'length'>;
+      if (other.start >= end) break;
+      beyond -= Math.min(end, endOf(other)) - Math.max(start, other.start);
+    }
+  }
+  return beyond;
+}
+
+function endOf(part: Pick<Extent, 'start' | 'length'> | undefined): number {
+  return part === undefined ? 0 : part.start + part.length;
+}
