@@ -2,7 +2,7 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, type Stats } from 'node:fs';
 import { waitsFor } from '../src/deadline.ts';
 import { lock } from '../src/locks/flock.ts';
-import { findImageHolder, recordImageHolder } from '../src/locks/image-holder.ts';
+import { findImageHolder } from '../src/locks/image-holder.ts';
 import { NamedError, PluginError } from '../src/smapi/errors.ts';
 
 /**
@@ -59,7 +59,6 @@ export async function openLockedImage(
     if (found.nlink === 0) throw missing(path);
     checkServable(path, format, found);
     if (!readOnly && (found.mode & constants.S_IWUSR) === 0) throw frozen(path);
-    recordImageHolder(image);
     return image;
   } catch (error) {
     closeSync(image);

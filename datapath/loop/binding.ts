@@ -11,8 +11,8 @@ import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { waitsFor } from '../../src/deadline.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
+import { describeHolders } from '../block-device/holders.ts';
 import { freeLoop, loopPath, openLoop } from './control.ts';
-import { describeHolders } from './holders.ts';
 import { type LoopStatus, loopFlags, loopIoctls, loopRequests } from './ioctls.ts';
 
 const { EBUSY, EINVAL, ENOTTY, ENXIO } = constants.errno;
@@ -172,7 +172,7 @@ export async function unbindLoop(number: number, identity: LoopIdentity, timeout
     if (performance.now() >= end) {
       throw new PluginError(
         'DeviceInUse',
-        `${loopPath(number)} of the image ${identity.path} is still in use by ${describeHolders(number)}; end that use and repeat the call.`,
+        `${loopPath(number)} of the image ${identity.path} is still in use by ${describeHolders(`loop${number}`)}; end that use and repeat the call.`,
       );
     }
     await sleep(wait);

@@ -1,5 +1,6 @@
 import { closeSync } from 'node:fs';
 import { faultPoint } from '../../src/fault-point.ts';
+import { recordImageHolder } from '../../src/locks/image-holder.ts';
 import { log } from '../../src/log.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
 import type { ActivationRecord, ActivationState } from '../activation-state.ts';
@@ -58,6 +59,7 @@ async function start({ disk, domain, mode }: Activation, state: ActivationState<
   await loadLoopModule();
   const readOnly = mode === 'read-only';
   const image = await openLockedImage(disk.path, 'raw', readOnly, readOnly || disk.sharable);
+  recordImageHolder(image);
   const record = { path: disk.path, mode, sharable: disk.sharable, domains: [] as readonly string[] };
   let loop: number | undefined;
   try {

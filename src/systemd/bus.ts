@@ -9,10 +9,15 @@ export interface FinishedJob {
   readonly result: string;
 }
 
+/** A property of a transient unit: its name, and the D-Bus signature and value of what it holds. */
+export type TransientProperty = readonly [name: string, signature: string, value: unknown];
+
 /** systemd's manager, for as long as one connection lasts. Whatever is asked fails once the deadline is over. */
 export interface Systemd {
   /** Calls a method of the manager; answers the first value of its reply. */
   call(member: string, signature?: string, body?: readonly unknown[]): Promise<unknown>;
+  /** Starts a unit that has no file, and goes when it ends; answers its job's object path. */
+  startTransient(name: string, properties: readonly TransientProperty[]): Promise<unknown>;
   /** The object path of a unit, which is loaded if need be. */
   loadUnit(name: string): Promise<string>;
   /** A property of a unit, as text. */
@@ -52,6 +57,13 @@ export async function withSystemd<T>(timeout: number, use: (systemd: Systemd) =>
       send(new Message({ ...manager, member, signature, body: [...body] }));
     return await use({
       call,
+      startTransient(name, properties) {
+        const values = properties.map(([property, signature, value]) => [
+          property,
+          new Variant(signature, value),
+        ]);
+        return call('StartTransientUnit', 'ssa(sv)a(sa(sv))', [name, 'fail', values, []]);
+      },
       // Older than ListUnitsByNames, which an old dom0 does not have.
       async loadUnit(name) {
         return String(await call('LoadUnit', 's', [name]));

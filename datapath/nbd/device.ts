@@ -1,0 +1,233 @@
+/**
+ * Block devices of the kernel's NBD client (nbd.ko), which dom0's other block drivers and Xen's blkback use.
+ *
+ * nbd-client connects them: by netlink, so that no process stays for one, where it and the kernel can (Linux 4.12).
+ */
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { waitsFor } from '../../src/deadline.ts';
+import { hostPaths } from '../../src/host-paths.ts';
+import { lock } from '../../src/locks/flock.ts';
+import { PluginError } from '../../src/smapi/errors.ts';
+import { describeHolders, findHolders } from '../block-device/holders.ts';
+
+/** Milliseconds that a call waits for others to choose their devices, and for the kernel to do as it was told. */
+const chooseTimeout = 30_000;
+const kernelTimeout = 5_000;
+const flushLimit = 60_000;
+
+/** A device that is connected to a server of ours, or was about to be. */
+export interface NbdDevice {
+  readonly number: number;
+  /** Bytes of the disk. */
+  readonly size: number;
+  /** What the kernel shows of who connected it; undefined until that is known. */
+  readonly client?: string;
+}
+
+/** `/dev/nbd<number>`. */
+export function nbdPath({ number }: NbdDevice): string {
+  return `/dev/${nameOf(number)}`;
+}
+
+/**
+ * Whether this host has NBD devices and what connects them; loads the kernel's module where needed.
+ *
+ * @param load whether to try that.
+ */
+export async function hasNbdDevices(load = true): Promise<boolean> {
+  const client = ['/usr/sbin', '/sbin', '/usr/bin', '/bin'].some((folder) =>
+    existsSync(join(folder, 'nbd-client')),
+  );
+  if (!client) return false;
+  if (existsSync('/sys/module/nbd') || !load) return existsSync('/sys/module/nbd');
+  try {
+    const { run } = await import('../../src/commands.ts');
+    await run('modprobe', ['nbd']);
+  } catch {
+    // A kernel without it.
+  }
+  return existsSync('/sys/module/nbd');
+}
+
+/**
+ * Connects a device that is nobody's to a server.
+ *
+ * @param socket of the server; `name` is that of its export, and `size` its bytes.
+ * @param onChosen told the device before it is connected, so that a record can lead to it.
+ * @throws PluginError `NbdFailed`.
+ */
+export async function connectNbd(
+  { socket, name, size, readOnly }: NbdServer,
+  onChosen: (device: NbdDevice) => void,
+): Promise<NbdDevice> {
+  // Disks that are activated at once would all choose the same one.
+  const choosing = openSync(join(makeFolder(), 'nbd.lock'), 'a', 0o600);
+  try {
+    await lock(choosing, 'exclusive', chooseTimeout, 'the choice of an NBD device');
+    let why = '';
+    for (const number of candidates()) {
+      const device: NbdDevice = { number, size };
+      onChosen(device);
+      const args = ['-unix', socket, nbdPath(device), '-name', name, '-block-size', '512'];
+      const failure = await nbdClient([...args, ...(readOnly ? ['-readonly'] : [])]);
+      if (failure === undefined) return await settle(device);
+      // Another program may have been quicker.
+      why = failure;
+      if (clientOf(number) === undefined) break;
+    }
+    throw new PluginError('NbdFailed', `No NBD device could be connected: ${why || 'none is free'}.`);
+  } finally {
+    closeSync(choosing);
+  }
+}
+
+/** An export to connect to. */
+export interface NbdServer {
+  readonly socket: string;
+  readonly name: string;
+  readonly size: number;
+  readonly readOnly: boolean;
+}
+
+/** Whether a device is still what a record says. */
+export function isConnected({ number, size, client }: NbdDevice): boolean {
+  const now = clientOf(number);
+  if (now === undefined) return false;
+  if (client !== undefined) return now === client;
+  // Chosen when it was free, by a call that died before it saw whether it had it.
+  return sizeOf(number) === size && (!existsSync(`/proc/${now}`) || nameOfProcess(now) === 'nbd-client');
+}
+
+/**
+ * Writes what users of a device wrote through to its server's storage.
+ *
+ * @throws PluginError `FlushFailed` when data was lost.
+ */
+export function flushNbd(device: NbdDevice): void {
+  const path = nbdPath(device);
+  waitsFor(`the storage to take what was written to ${path}`, flushLimit);
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
+  } catch (error) {
+    throw new PluginError(
+      'FlushFailed',
+      `The storage did not take everything that was written to ${path} (${(error as NodeJS.ErrnoException).code ?? error}); what was written last may be lost: see to its free space and its paths, then repeat the call.`,
+      { cause: error },
+    );
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/**
+ * Disconnects a device if it is still what the record says, and waits until it is free.
+ *
+ * @param timeout milliseconds that those who keep it open have to close it.
+ * @throws PluginError `DeviceInUse` saying by whom.
+ */
+export async function disconnectNbd(device: NbdDevice, timeout: number): Promise<void> {
+  const name = nameOf(device.number);
+  const end = performance.now() + timeout;
+  // The kernel would disconnect it under its users, whose I/O would fail.
+  while (isConnected(device) && findHolders(name).length > 0) {
+    if (performance.now() >= end) {
+      throw new PluginError(
+        'DeviceInUse',
+        `/dev/${name} is still in use by ${describeHolders(name)}; end that use and repeat the call.`,
+      );
+    }
+    await sleep(20);
+  }
+  await dropNbd(device);
+}
+
+/** Disconnects a device whoever uses it: its server is gone, so that all its I/O fails. */
+export async function dropNbd(device: NbdDevice): Promise<void> {
+  if (!isConnected(device)) return;
+  const failure = await nbdClient(['-d', nbdPath(device)]);
+  const end = performance.now() + kernelTimeout;
+  while (isConnected(device)) {
+    if (performance.now() >= end) {
+      throw new PluginError(
+        'DeviceInUse',
+        `The kernel does not let go of ${nbdPath(device)}${failure === undefined ? '' : ` (${failure})`}; see its log and repeat the call.`,
+      );
+    }
+    await sleep(5);
+  }
+}
+
+/** Devices that nobody has, and then one that the kernel makes. */
+function candidates(): readonly number[] {
+  const all = readdirSync('/sys/block').flatMap((name) => {
+    const number = /^nbd([0-9]+)$/.exec(name)?.[1];
+    return number === undefined ? [] : [Number(number)];
+  });
+  const free = all
+    .toSorted((a, b) => a - b)
+    .filter((number) => clientOf(number) === undefined && findHolders(nameOf(number)).length === 0);
+  return [...free, Math.max(-1, ...all) + 1];
+}
+
+/** Waits until a device has its size, which must be the disk's. */
+async function settle(device: NbdDevice): Promise<NbdDevice> {
+  const end = performance.now() + kernelTimeout;
+  for (;;) {
+    const client = clientOf(device.number);
+    const size = sizeOf(device.number);
+    if (client !== undefined && size === device.size) return { ...device, client };
+    if (performance.now() >= end) {
+      await dropNbd(device);
+      throw new PluginError(
+        'NbdFailed',
+        `${nbdPath(device)} has ${size} bytes, and not the ${device.size} of its disk.`,
+      );
+    }
+    await sleep(5);
+  }
+}
+
+/** Runs nbd-client; answers why it failed. */
+async function nbdClient(args: readonly string[]): Promise<string | undefined> {
+  const { CommandError, run } = await import('../../src/commands.ts');
+  try {
+    await run('nbd-client', args);
+    return undefined;
+  } catch (error) {
+    if (error instanceof CommandError) return error.message;
+    throw error;
+  }
+}
+
+function makeFolder(): string {
+  mkdirSync(hostPaths.run, { recursive: true, mode: 0o755 });
+  return hostPaths.run;
+}
+
+function nameOf(number: number): string {
+  return `nbd${number}`;
+}
+
+/** The process that connected a device, as the kernel shows it while that lasts. */
+function clientOf(number: number): string | undefined {
+  return read(`/sys/block/${nameOf(number)}/pid`);
+}
+
+function sizeOf(number: number): number {
+  return Number(read(`/sys/block/${nameOf(number)}/size`) ?? 0) * 512;
+}
+
+function nameOfProcess(pid: string): string | undefined {
+  return read(`/proc/${pid}/comm`);
+}
+
+function read(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,153 @@
+import { faultPoint } from '../../src/fault-point.ts';
+import { log } from '../../src/log.ts';
+import { PluginError } from '../../src/smapi/errors.ts';
+import type { ActivationRecord, ActivationState } from '../activation-state.ts';
+import { pointDeviceLink, removeDeviceLink } from '../device-link.ts';
+import { type Activation, type DiskDriver, forget } from '../disk.ts';
+import {
+  connectNbd,
+  disconnectNbd,
+  dropNbd,
+  flushNbd,
+  hasNbdDevices,
+  isConnected,
+  type NbdDevice,
+  nbdPath,
+} from '../nbd/device.ts';
+import { type BlockNode, diskNode } from '../qemu/block-nodes.ts';
+import { lockChain } from '../qemu/chain.ts';
+import { processPlaces } from '../qemu/places.ts';
+import {
+  endProcess,
+  findProcess,
+  flushProcess,
+  isServing,
+  removeProcessFiles,
+  startProcess,
+} from '../qemu/process.ts';
+
+/** How long a process may take to end, in milliseconds, and users of its device to close it. */
+const endTimeout = 30_000;
+const closeTimeout = 5_000;
+/** The same with `lossy`, and for its flush: what is not done by then goes on without us. */
+const lossyTimeout = 1_000;
+const lossyFlushTimeout = 10_000;
+
+/** A disk that a process serves. */
+export interface ProcessRecord extends ActivationRecord {
+  /** The process, once it serves the disk. */
+  readonly process?: {
+    readonly pid: number;
+    readonly leaf: BlockNode;
+    /** Images, from the disk's to the root. */
+    readonly depth: number;
+    readonly direct: boolean;
+    readonly aio: string;
+  };
+  /** The block device that is connected to it, or about to be; none where the kernel has no such devices. */
+  readonly nbd?: NbdDevice;
+  readonly scheme: 'qcow2+file';
+}
+
+/** The process of a disk. */
+export interface DiskServer {
+  readonly pid: number;
+  readonly serving: boolean;
+}
+
+/** qcow2 images, served by processes. */
+export const qcow2FileDriver: DiskDriver<ProcessRecord, DiskServer> = {
+  scheme: 'qcow2+file',
+  isRecord: (record): record is ProcessRecord => (record as Partial<ProcessRecord>).scheme === 'qcow2+file',
+  async find({ key }, record) {
+    const pid = findProcess(key, record?.process?.pid);
+    return pid === undefined ? undefined : { pid, serving: isServing(key) && hasItsDevice(record) };
+  },
+  serves: ({ serving }) => serving,
+  describe: ({ pid }) => `is active in process ${pid} (qemu-storage-daemon)`,
+  start,
+  publish({ key }, _server, { nbd }) {
+    if (nbd !== undefined) pointDeviceLink(key, nbdPath(nbd));
+  },
+  async stop({ key, path }, { pid }, record, lossy) {
+    if (record?.mode === 'read-write') await tolerate(lossy, () => flush(key, path, record, lossy));
+    // Before the device is free for others, or the path would lead to someone else's disk.
+    removeDeviceLink(key);
+    if (record?.nbd !== undefined) await disconnectNbd(record.nbd, lossy ? lossyTimeout : closeTimeout);
+    faultPoint('deactivate.disconnected');
+    await endProcess(key, pid, path, lossy ? lossyTimeout : endTimeout);
+  },
+  async cleanUp({ key }, record) {
+    removeDeviceLink(key);
+    if (record?.nbd !== undefined) await dropNbd(record.nbd);
+    removeProcessFiles(key);
+  },
+};
+
+/**
+ * Locks the chain and starts a process that serves it.
+ *
+ * A call that dies on the way leaves either no lock at all, or a process that the next call finds, for it has a file
+ * of the disk's folder open, and ends.
+ */
+async function start(
+  { disk, domain, mode }: Activation,
+  state: ActivationState<ProcessRecord>,
+): Promise<void> {
+  const { key, path, sharable } = disk;
+  const readOnly = mode === 'read-only';
+  using chain = await lockChain(path, readOnly);
+  faultPoint('activate.image-locked');
+  let record: ProcessRecord = { scheme: 'qcow2+file', path, mode, sharable, domains: [] };
+  const note = (more: Partial<ProcessRecord>): void => {
+    record = { ...record, ...more };
+    state.write(record);
+  };
+  note({});
+  faultPoint('activate.intended');
+  try {
+    const { pid, leaf, io } = await startProcess(key, chain, readOnly);
+    note({ process: { pid, leaf, depth: chain.images.length, ...io } });
+    faultPoint('activate.served');
+    if (await hasNbdDevices()) {
+      const server = {
+        socket: processPlaces(key).nbd,
+        name: diskNode,
+        size: Number(chain.size),
+        readOnly,
+      };
+      note({ nbd: await connectNbd(server, (nbd) => note({ nbd })) });
+      faultPoint('activate.connected');
+      if (record.nbd !== undefined) pointDeviceLink(key, nbdPath(record.nbd));
+      faultPoint('activate.linked');
+    }
+    note({ domains: [domain] });
+    faultPoint('activate.recorded');
+  } catch (error) {
+    const pid = findProcess(key, record.process?.pid);
+    if (pid !== undefined) await endProcess(key, pid, path, endTimeout);
+    await forget(qcow2FileDriver, disk, state);
+    throw error;
+  }
+}
+
+/** Whether a disk's block device, if it has one, is still its own: nobody but us should disconnect it. */
+function hasItsDevice(record: ProcessRecord | undefined): boolean {
+  return record?.nbd === undefined || isConnected(record.nbd);
+}
+
+async function flush(key: string, path: string, record: ProcessRecord, lossy: boolean): Promise<void> {
+  if (record.nbd !== undefined && isConnected(record.nbd)) flushNbd(record.nbd);
+  if (record.process === undefined) return;
+  await flushProcess(key, path, record.process.leaf, lossy ? lossyFlushTimeout : undefined);
+}
+
+/** With `lossy`, what fails is logged, and does not stand in the way. */
+async function tolerate(lossy: boolean, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!lossy || !(error instanceof PluginError)) throw error;
+    log('error', error.message);
+  }
+}

@@ -1,0 +1,17 @@
+import packageJson from '../../package.json' with { type: 'json' };
+import type { Handler } from '../../src/smapi/interface.ts';
+
+/** Plugin.Query: what this datapath is. It lists no feature, for xapi consults only ones that it lacks. */
+export const query: Handler<'Plugin.query'> = () => ({
+  plugin: 'qcow2+file',
+  name: 'qcow2 image files',
+  description:
+    'Serves qcow2 disk images in files, with all that they build on, through a process of QEMU for each disk',
+  vendor: 'The gfs2-iscsi-sr project',
+  copyright: 'LGPL-2.1-only WITH OCaml-LGPL-linking-exception',
+  version: packageJson.version,
+  required_api_version: '5.0',
+  features: [],
+  configuration: {},
+  required_cluster_stack: [],
+});
