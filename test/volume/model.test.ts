@@ -3,42 +3,19 @@
  *
  * GFS2_SR_MODEL_SEED replays a run, GFS2_SR_MODEL_ROUNDS makes it longer.
  */
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { CallName, Parameters, Result, Volume } from '../../src/smapi/interface.ts';
+import type { Volume } from '../../src/smapi/interface.ts';
 import { checkConsistent } from '../support/consistency.ts';
 import { fill, read } from '../support/disk.ts';
+import { Random } from '../support/random.ts';
 import { VolumeHost } from '../support/volume-host.ts';
-import type { Job, Outcome } from '../support/volume-worker.ts';
+import { Worker } from '../support/worker.ts';
 
 const block = 4096;
 const processes = 3;
 const mostVolumes = 20;
 const rounds = Number(process.env.GFS2_SR_MODEL_ROUNDS ?? 250);
 const seed = Number(process.env.GFS2_SR_MODEL_SEED ?? Math.floor(Math.random() * 2 ** 32));
-
-/** Numbers that look random and follow from a seed (mulberry32). */
-class Random {
-  #state: number;
-
-  constructor(state: number) {
-    this.#state = state;
-  }
-
-  /** A whole number from 0 to less than `limit`. */
-  below(limit: number): number {
-    this.#state = (this.#state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * limit);
-  }
-
-  pick<T>(list: readonly T[]): T | undefined {
-    return list[this.below(list.length)];
-  }
-}
 
 /** A volume as it should be. */
 interface Model {
@@ -52,34 +29,6 @@ interface Model {
 
 /** Does something, and answers how the model changes by it. */
 type Operation = () => Promise<() => void>;
-
-/** One process. */
-class Worker {
-  readonly #child: ChildProcess;
-
-  constructor(environment: Readonly<Record<string, string>>) {
-    this.#child = fork(join(import.meta.dirname, '../support/volume-worker.ts'), {
-      env: { ...process.env, ...environment },
-      execArgv: [],
-      // Sizes are of more digits than a double has.
-      serialization: 'advanced',
-    });
-  }
-
-  async call<N extends CallName>(name: N, parameters: Omit<Parameters<N>, 'dbg'>): Promise<Result<N>> {
-    const answer = once(this.#child, 'message') as Promise<[Outcome]>;
-    this.#child.send({ name, parameters } satisfies Job);
-    const [outcome] = await answer;
-    if ('error' in outcome) throw new Error(`${name}: ${outcome.error}`);
-    return outcome.result as Result<N>;
-  }
-
-  async end(): Promise<void> {
-    const ended = once(this.#child, 'exit');
-    this.#child.kill();
-    await ended;
-  }
-}
 
 describe(`random operations, seed ${seed}`, () => {
   const host = new VolumeHost();

@@ -7,7 +7,8 @@
  *
  * A merge of `child` into `parent`, in whichever file:
  *
- * 1. Images are chosen. Where {@link keepsBoundary} of the parent, the child must be frozen.
+ * 1. Images are chosen. Where a row of `cbt_metadata` names the parent, the child must be frozen: nobody could tell
+ *    what is written to it from then on from what was before.
  * 2. With the locks of both: `const record = await beforeMerge(...)`, and `record()` in the transaction that records
  *    the intent, before any file changes.
  * 3. `afterMerge(...)` in the transaction that gives the child's content to another image, before a row is removed.
@@ -15,26 +16,19 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { waitsFor } from '../../src/deadline.ts';
 import { hasCbtMetadataOn, listCbtMetadataOn, moveCbtMetadata } from '../catalog/cbt-metadata.ts';
-import type { Image } from '../catalog/images.ts';
+import { type Image, isWritable } from '../catalog/images.ts';
 import { checkImage } from '../images/chain.ts';
 import { imageFile } from '../layout/sr-folder.ts';
 import { pack, unite, unpack } from './bitmap.ts';
 import { readHeldBlocks, readingLimit } from './held-blocks.ts';
 
 /**
- * Whether an image's content is that of a snapshot whose data was destroyed, so that it may not be merged with a
- * child that is still written: nobody could tell then what is written from now on from what was before.
- */
-export function keepsBoundary(database: DatabaseSync, image: string): boolean {
-  return hasCbtMetadataOn(database, image);
-}
-
-/**
  * Prepares for the merge of a frozen image with its one child, whose content stays.
  *
  * @returns what records in the caller's transaction, before any file changes, that the snapshots known by the parent
  * are known by the child. That is true also where the merge is given up.
- * @throws PluginError `ImageDamaged`, `ImageMissing`, `ToolMissing`, `ToolTooOld`, `ImageToolFailed`.
+ * @throws RangeError where the child must not be merged; PluginError `ImageDamaged`, `ImageMissing`, `ToolMissing`,
+ * `ToolTooOld`, `ImageToolFailed`.
  */
 export async function beforeMerge(
   database: DatabaseSync,
@@ -42,7 +36,12 @@ export async function beforeMerge(
   parent: Image,
   child: Image,
 ): Promise<() => void> {
-  if (!keepsBoundary(database, parent.uuid)) return () => {};
+  if (!hasCbtMetadataOn(database, parent.uuid)) return () => {};
+  if (isWritable(database, child.uuid)) {
+    throw new RangeError(
+      `The image ${child.uuid} is still written, and so cannot be merged with what is kept of snapshots.`,
+    );
+  }
   const held = await readHeld(folder, child, parent);
   return () => moveAll(database, parent.uuid, child.uuid, held);
 }
