@@ -1,3 +1,4 @@
+import { qcow2FilePlugin } from '../datapath/qcow2+file/calls.ts';
 import { rawFilePlugin } from '../datapath/raw+file/calls.ts';
 import type { Plugin } from '../src/smapi/interface.ts';
 import { volumePlugin } from '../volume/calls.ts';
@@ -17,6 +18,7 @@ export interface InstalledPlugin {
 export const plugins: readonly InstalledPlugin[] = [
   { kind: 'volume', name: 'org.xen.xapi.storage.gfs2', main: 'volume/main.ts', calls: volumePlugin },
   { kind: 'datapath', name: 'raw+file', main: 'datapath/raw+file/main.ts', calls: rawFilePlugin },
+  { kind: 'datapath', name: 'qcow2+file', main: 'datapath/qcow2+file/main.ts', calls: qcow2FilePlugin },
 ];
 
 /** A program for people, in `/usr/sbin`. */

@@ -61,7 +61,7 @@ export function parseDeviceConfig(configuration: Configuration): DeviceConfig {
 }
 
 /** The format of the images of new volumes where the device-config names none. */
-const defaultImageFormat: ImageFormat = 'raw';
+const defaultImageFormat: ImageFormat = 'qcow2';
 
 /**
  * The format of images that a device-config asks for.

@@ -24,7 +24,7 @@ import { PluginError } from '../../src/smapi/errors.ts';
 import { isSystemdHost, mountUnitOf, moveToScope } from '../../src/systemd/scopes.ts';
 import { type BlockNode, blockNodes, diskNode, type InputOutput } from './block-nodes.ts';
 import type { LockedChain } from './chain.ts';
-import { type ProcessPlaces, processPlaces } from './places.ts';
+import { isAliveFile, type ProcessPlaces, processPlaces } from './places.ts';
 import { QmpRefusal, withQmp } from './qmp.ts';
 
 /** The control group of all disks of this host. */
@@ -174,6 +174,23 @@ export function findProcess(key: string, hint?: number): number | undefined {
     .find((pid) => pid !== process.pid && hasOpen(pid, alive));
 }
 
+/** A disk that runs on this host. */
+export interface RunningDisk {
+  /** The path of its image. */
+  readonly image: string;
+  readonly pid: number;
+}
+
+/** All disks that processes of this host serve, also those of which no record is left. */
+export function listRunningDisks(): readonly RunningDisk[] {
+  return list('/proc').flatMap((pid) => {
+    if (!/^[0-9]+$/.test(pid)) return [];
+    // As it was started: behind standard error come its `alive` file and the locked images, the disk's own first.
+    const [alive, image] = [3, 4].map((fd) => linkTarget(`/proc/${pid}/fd/${fd}`));
+    return isAliveFile(alive) && image !== undefined ? [{ image, pid: Number(pid) }] : [];
+  });
+}
+
 /** Whether a process is there for more than to end. */
 export function isServing(key: string): boolean {
   const { folder, qmp } = processPlaces(key);
@@ -274,12 +291,8 @@ function threadState(pid: number, thread: string): string | undefined {
 
 function hasOpen(pid: number, file: string): boolean {
   return list(`/proc/${pid}/fd`).some((fd) => {
-    try {
-      const target = readlinkSync(`/proc/${pid}/fd/${fd}`);
-      return target === file || target === `${file} (deleted)`;
-    } catch {
-      return false;
-    }
+    const target = linkTarget(`/proc/${pid}/fd/${fd}`);
+    return target === file || target === `${file} (deleted)`;
   });
 }
 
@@ -289,6 +302,14 @@ function list(folder: string): readonly string[] {
     return readdirSync(folder);
   } catch {
     return [];
+  }
+}
+
+function linkTarget(link: string): string | undefined {
+  try {
+    return readlinkSync(link);
+  } catch {
+    return undefined;
   }
 }
 

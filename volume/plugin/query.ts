@@ -25,8 +25,7 @@ const featureOfCall: Readonly<Partial<Record<CallName, string>>> = {
 };
 
 /**
- * Features beyond a call: raw+file, the datapath of every volume, runs disks for reading only, its images are
- * sparse files, and SR.attach and the datapath work at boot without xapi, as HA's statefile needs it.
+ * Features beyond a call: the datapaths of all volumes run disks for reading only, images are sparse files, and SR.attach and the datapath work at boot without xapi, as HA's statefile needs it.
  */
 const furtherFeatures = ['VDI_ACTIVATE_READONLY', 'VDI_ATTACH_OFFLINE', 'THIN_PROVISIONING'];
 

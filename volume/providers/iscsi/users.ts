@@ -1,15 +1,16 @@
 /** Who on this host keeps a mount in use; told from /proc and /sys, without touching the mount. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
+import { listRunningDisks } from '../../../datapath/live-control/index.ts';
 import { imagesFolder } from '../../layout/sr-folder.ts';
 
-/** UUIDs of the images below `folder` that are disks of this host now: those with a loop device. */
+/** UUIDs of the images below `folder` that are disks of this host now: those with a loop device or a process. */
 export function activeImages(folder: string): readonly string[] {
-  return list('/sys/block').flatMap((name) => {
-    const file = read(`/sys/block/${name}/loop/backing_file`).trimEnd();
-    const inside = file.startsWith(`${imagesFolder(folder)}/`);
-    return inside ? [basename(file).split('.', 1)[0] ?? ''] : [];
-  });
+  const loops = list('/sys/block').map((name) => read(`/sys/block/${name}/loop/backing_file`).trimEnd());
+  const files = [...loops, ...listRunningDisks().map(({ image }) => image)];
+  return files
+    .filter((file) => file.startsWith(`${imagesFolder(folder)}/`))
+    .map((file) => basename(file).split('.', 1)[0] ?? '');
 }
 
 /** Processes that have something below `folder` open, as `1234 (name)`. */

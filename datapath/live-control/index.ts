@@ -1,0 +1,2 @@
+/** What the volume plugin may know of running disks, and do with them: the one part of `datapath` that it imports. */
+export { listRunningDisks, type RunningDisk } from '../qemu/process.ts';
