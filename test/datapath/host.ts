@@ -1,13 +1,11 @@
-/** A host that calls the raw+file plugin's sources as xapi does, with records of its own. */
+/** A host that calls a datapath plugin's sources as xapi does, with records of its own. */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect } from 'vitest';
 import { type CallName, entryName, type Parameters, type Result } from '../../src/smapi/interface.ts';
 import { CallFailed, type Ended, formatRequest, readAnswer, runProcess } from '../support/xapi.ts';
-
-const main = join(import.meta.dirname, '../../datapath/raw+file/main.ts');
 
 /** How to start the plugin. */
 export interface CallOptions {
@@ -19,9 +17,12 @@ export interface CallOptions {
 /** One host: its state of this boot lies in a folder of its own. */
 export class Host {
   readonly run: string;
+  readonly #main: string;
 
-  constructor(run: string) {
+  /** @param scheme the plugin's: `raw+file` or `qcow2+file`. */
+  constructor(run: string, scheme = 'raw+file') {
     this.run = run;
+    this.#main = join(import.meta.dirname, '../../datapath', scheme, 'main.ts');
   }
 
   /** Runs a call as a process. */
@@ -33,7 +34,7 @@ export class Host {
     const [command = process.execPath, ...args] = [
       ...wrapper,
       process.execPath,
-      main,
+      this.#main,
       entryName(name),
       '--json',
     ];
@@ -84,6 +85,22 @@ export function loopsBelow(folder: string): readonly string[] {
     .map(([name]) => name as string);
 }
 
+/** The processes of QEMU's that serve a disk of a host whose records are below a folder. */
+export function diskProcesses(folder: string): readonly number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^[0-9]+$/.test(name))
+    .map(Number)
+    .filter((pid) => commandLine(pid).includes(`path=${folder}/`));
+}
+
+function commandLine(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
 /** A test's folder. */
 export interface Folder {
   path: string;
@@ -91,18 +108,20 @@ export interface Folder {
   readonly undo: (() => void)[];
 }
 
-/** Gives every test a folder, and sees to it that a test leaves no loop device bound to a file in it. */
+/** Gives every test a folder, and sees to it that a test leaves no loop device or process of a disk in it. */
 export function useFolder(): Folder {
   const folder: Folder = { path: '', undo: [] };
   beforeEach(() => {
-    folder.path = mkdtempSync(join(tmpdir(), 'raw-file-'));
+    folder.path = mkdtempSync(join(tmpdir(), 'datapath-'));
   });
   afterEach(() => {
     for (const undo of folder.undo.splice(0).reverse()) undo();
     const left = loopsBelow(folder.path);
     for (const loop of left) execFileSync('losetup', ['--detach', loop]);
+    const running = diskProcesses(folder.path);
+    for (const pid of running) process.kill(pid, 'SIGKILL');
     rmSync(folder.path, { recursive: true, force: true });
-    expect(left).toEqual([]);
+    expect([...left, ...running]).toEqual([]);
   });
   return folder;
 }
