@@ -143,7 +143,7 @@ async function runDisk(scratch: string, environment: Readonly<Record<string, str
   headline('4. An SR in a directory, a volume in it, and its disk');
   const configuration = await volume('SR.create', {
     uuid: crypto.randomUUID(),
-    configuration: { provider: 'path', path },
+    configuration: { provider: 'path', path, 'image-format': 'raw' },
     name: 'Demo',
     description: 'An SR of this host alone',
   });

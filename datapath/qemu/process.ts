@@ -21,7 +21,7 @@ import type { DetachedProcess } from '../../src/commands.ts';
 import { waitsFor } from '../../src/deadline.ts';
 import { faultPoint } from '../../src/fault-point.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
-import { isSystemdHost, mountUnitOf, moveToScope } from '../../src/systemd/scopes.ts';
+import { isSystemdHost } from '../../src/systemd/booted.ts';
 import { type BlockNode, blockNodes, diskNode, type InputOutput } from './block-nodes.ts';
 import type { LockedChain } from './chain.ts';
 import { isAliveFile, type ProcessPlaces, processPlaces } from './places.ts';
@@ -100,6 +100,7 @@ async function startWith(
   faultPoint('activate.started');
   try {
     if (isSystemdHost()) {
+      const { mountUnitOf, moveToScope } = await import('../../src/systemd/scopes.ts');
       await moveToScope(started.pid, {
         name: `gfs2-sr-${key}-${started.pid}.scope`,
         description: `Disk ${path}`,

@@ -1,5 +1,5 @@
 /** Scopes: units of systemd around processes that someone else has started. */
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PluginError } from '../smapi/errors.ts';
 import { withSystemd } from './bus.ts';
@@ -18,11 +18,6 @@ export interface Scope {
 
 /** Milliseconds for all of it. */
 const limit = 20_000;
-
-/** Whether systemd runs this host, as sd_booted(3) tells it. */
-export function isSystemdHost(): boolean {
-  return existsSync('/run/systemd/system');
-}
 
 /**
  * Takes a process, and all that it will start, out of the control group of whoever started it, into a scope: it lives

@@ -237,6 +237,7 @@ describe('the installed tree', () => {
     );
     expect(listed).toContain(`${volumePluginFolder}/SR.probe\n`);
     expect(listed).toContain('datapath/raw+file/Datapath.attach\n');
+    expect(listed).toContain('datapath/qcow2+file/Datapath.attach\n');
     expect(listed).toContain('Volume.snapshot\n');
     expect(listed).not.toContain('Volume.compose');
   });

@@ -87,7 +87,7 @@ describe('an SR in a directory', () => {
     expect(statSync(record).mode & 0o777).toBe(0o600);
     expect(readFileSync(record, 'utf8')).not.toContain('S3cretMarker1');
     const { uri } = await host.makeVolume();
-    expect(statSync(new URL((uri[0] as string).replace('raw+file', 'file'))).mode & 0o777).toBe(0o600);
+    expect(statSync(new URL((uri[0] as string).replace('qcow2+file', 'file'))).mode & 0o777).toBe(0o600);
   });
 
   it('never lets a handle become a path', async () => {

@@ -47,7 +47,7 @@ describe("a host's full /run", () => {
     writeFileSync(join(run, 'ballast'), '');
     const failures = [
       await host.failure('SR.set_name', { sr, new_name: 'new' }),
-      await datapathCaller('raw+file', host.environment)('Datapath.activate', {
+      await datapathCaller('qcow2+file', host.environment)('Datapath.activate', {
         uri: volume.uri[0] ?? '',
         domain: '1',
       }).catch((error: unknown) => error as CallFailed),

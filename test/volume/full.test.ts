@@ -102,7 +102,7 @@ describe('an SR whose filesystem is full', () => {
   it('names the size that its filesystem has no files of', async () => {
     using host = new VolumeHost();
     mountSmall(host);
-    const sr = await host.makeSr();
+    const sr = await host.makeSr({ 'image-format': 'raw' });
     const { params } = await host.failure('Volume.create', {
       sr,
       name: '',

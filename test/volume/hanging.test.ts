@@ -38,7 +38,7 @@ async function failureOf(call: Promise<unknown>): Promise<readonly string[]> {
 it('on storage that hangs, calls answer within their deadline, and all goes on when it does', async () => {
   using host = new VolumeHost();
   const storage = mountHanging(host);
-  const sr = await host.makeSr();
+  const sr = await host.makeSr({ 'image-format': 'raw' });
   const volume = await host.makeVolume();
   const uri = volume.uri[0] ?? '';
   const environment = { ...host.environment, GFS2_SR_DEADLINE_MS: '1500' };

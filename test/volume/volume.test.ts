@@ -25,7 +25,7 @@ async function holdLock(file: string, mode: 'exclusive' | 'shared'): Promise<Chi
 describe('a volume', () => {
   const host = new VolumeHost();
   const sr = host.uuid;
-  beforeAll(() => host.makeSr());
+  beforeAll(() => host.makeSr({ 'image-format': 'raw' }));
   afterAll(() => host[Symbol.dispose]());
 
   it.each([

@@ -41,13 +41,13 @@ export async function lunConfig(target: IscsiTarget, lun: LunName): Promise<Conf
   return { ...targetConfig(lun.target), ScsiId: scsiId(await target.lun(lun)) };
 }
 
-/** Has an SR made by one host, on an emptied LUN. */
+/** Has an SR made by one host, on an emptied LUN, whose images are raw. */
 export async function createSr(host: Host, target: IscsiTarget, lun: LunName, name: string): Promise<Sr> {
   await target.erase(lun);
   const uuid = crypto.randomUUID();
   const configuration = await host.call('SR.create', {
     uuid,
-    configuration: await lunConfig(target, lun),
+    configuration: { ...(await lunConfig(target, lun)), 'image-format': 'raw' },
     name,
     description: `made by ${host.name}`,
   });
