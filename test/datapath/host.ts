@@ -71,6 +71,14 @@ export class Host {
     if (found?.[0] !== 'BlockDevice') throw new Error('attach gave no BlockDevice');
     return found[1].path;
   }
+
+  /** The disk's NBD server, as attach says; QEMU's tools take it for a name of a file. */
+  async socket(uri: string, domain = '1'): Promise<string> {
+    const { implementations } = await this.call('Datapath.attach', { uri, domain });
+    const found = implementations.find((each) => each[0] === 'Nbd');
+    if (found?.[0] !== 'Nbd') throw new Error('attach gave no Nbd');
+    return found[1].uri;
+  }
 }
 
 /** The loop devices behind files below a folder. */

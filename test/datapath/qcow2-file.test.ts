@@ -44,18 +44,11 @@ function freeze({ image }: TestImage): void {
   chmodSync(image, 0o400);
 }
 
-async function socketOf(host: Host, uri: string): Promise<string> {
-  const { implementations } = await host.call('Datapath.attach', { uri, domain: '5' });
-  const nbd = implementations.find((each) => each[0] === 'Nbd');
-  if (nbd?.[0] !== 'Nbd') throw new Error('attach gave no Nbd');
-  return nbd[1].uri;
-}
-
 /** Runs commands of qemu-io on a disk, through its socket; answers what it says. */
 async function io(host: Host, uri: string, ...commands: readonly string[]): Promise<string> {
   const reading = commands.every((command) => /^(read|length)/.test(command)) ? ['-r'] : [];
   const args = [...reading, ...commands.flatMap((command) => ['-c', command])];
-  const ended = spawnSync('qemu-io', ['-f', 'raw', ...args, await socketOf(host, uri)], { encoding: 'utf8' });
+  const ended = spawnSync('qemu-io', ['-f', 'raw', ...args, await host.socket(uri)], { encoding: 'utf8' });
   const said = `${ended.stdout}${ended.stderr}`;
   return ended.status === 0 ? said : `${said}\nfailed`;
 }
@@ -103,7 +96,7 @@ describe('one disk', () => {
     await host.call('Datapath.activate', { uri, domain: '5' });
     expect(await host.call('Datapath.attach', { uri, domain: '5' })).toEqual(before);
     // smapiv3: exactly four fields.
-    expect((await socketOf(host, uri)).split(':')).toHaveLength(4);
+    expect((await host.socket(uri)).split(':')).toHaveLength(4);
     expect(await io(host, uri, 'length')).toContain('64 MiB');
     // Not flushed: deactivate has to.
     expect(await io(host, uri, 'write -P 7 1M 64k')).toContain('wrote 65536/65536');
@@ -474,7 +467,7 @@ describe('what cannot be served', () => {
     await host.call('Datapath.deactivate', { uri, domain: '5' });
     await host.call('Datapath.activate', { uri, domain: '5' });
     const copy = join(folder.path, 'copy.raw');
-    execFileSync('qemu-img', ['convert', '-f', 'raw', '-O', 'raw', await socketOf(host, uri), copy]);
+    execFileSync('qemu-img', ['convert', '-f', 'raw', '-O', 'raw', await host.socket(uri), copy]);
     await host.call('Datapath.detach', { uri, domain: '5' });
     const bytes = readFileSync(copy);
     expect(bytes.subarray(0, 65_536).equals(crafted)).toBe(true);
