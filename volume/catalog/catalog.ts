@@ -89,7 +89,7 @@ export async function changeCatalog<T>(
         check(place, catalog, options);
         if (hasIntents(catalog.database, 'any')) {
           const { settleIntents } = await import('./settle.ts');
-          settleIntents(catalog.database, path);
+          await settleIntents(catalog.database, path);
         }
         return await change(catalog);
       });
