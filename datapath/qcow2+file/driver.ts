@@ -116,9 +116,13 @@ async function start(
         size: Number(chain.size),
         readOnly,
       };
-      note({ nbd: await connectNbd(server, (nbd) => note({ nbd })) });
+      const nbd = await connectNbd(server, (chosen) => {
+        note({ nbd: chosen });
+        faultPoint('activate.chosen');
+      });
       faultPoint('activate.connected');
-      if (record.nbd !== undefined) pointDeviceLink(key, nbdPath(record.nbd));
+      note({ nbd });
+      pointDeviceLink(key, nbdPath(nbd));
       faultPoint('activate.linked');
     }
     note({ domains: [domain] });
