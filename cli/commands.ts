@@ -32,4 +32,14 @@ export const commands: Readonly<Record<string, Command>> = {
     summary: 'Make an attached SR as large as its LUN has become; on every host that has it, in any order',
     run: async (args, terminal) => (await import('./sr/grow.ts')).grow(args, terminal),
   },
+  'sr check': {
+    usage: 'UUID [--json]',
+    summary: 'Check the catalog and the images of an attached SR; changes nothing',
+    run: async (args, terminal) => (await import('./sr/check.ts')).check(args, terminal),
+  },
+  'sr repair': {
+    usage: 'UUID [--dry-run|--yes] [--remove-lost]',
+    summary: 'Show how an attached SR would be repaired; with --yes, repair it',
+    run: async (args, terminal) => (await import('./sr/repair.ts')).repair(args, terminal),
+  },
 };

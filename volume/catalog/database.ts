@@ -68,7 +68,8 @@ export function isOutdated(database: DatabaseSync): boolean {
   return versionOf(database) < schemaVersion;
 }
 
-function versionOf(database: DatabaseSync): number {
+/** The version of a catalog's tables; 0 where it is no catalog. */
+export function versionOf(database: DatabaseSync): number {
   return Number(database.prepare('PRAGMA user_version').get()?.user_version);
 }
 

@@ -4,23 +4,20 @@ import {
   constants,
   existsSync,
   fstatSync,
-  fsyncSync,
   lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
   renameSync,
   rmSync,
-  writeSync,
 } from 'node:fs';
 import { syncDirectory } from '../../src/atomic-file.ts';
 import { faultPoint } from '../../src/fault-point.ts';
 import { lock } from '../../src/locks/flock.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
 import type { NewSr } from '../catalog/catalog.ts';
-import { inTransaction, makeDurable, openDatabase } from '../catalog/database.ts';
 import { toStorageError } from '../catalog/errors.ts';
-import { schema } from '../catalog/schema.ts';
+import { makeEmptyCatalog, makeJournal } from './new-catalog.ts';
 import {
   catalogFile,
   catalogLockFile,
@@ -33,9 +30,6 @@ import {
   locksName,
   newCatalogName,
 } from './sr-folder.ts';
-
-/** Room that the journal has from the start, in bytes: so a full filesystem still lets volumes be destroyed. */
-const journalReserve = 262_144;
 
 /** Names of a directory that are neither of an unfinished SR nor of a fresh filesystem. */
 export function foreignNames(folder: string): readonly string[] {
@@ -134,20 +128,7 @@ function makeCatalog(folder: string, identity: NewSr): void {
   const journal = `${file}-journal`;
   for (const remains of [file, journal, journalFile(folder)]) rmSync(remains, { force: true });
   try {
-    closeSync(openSync(file, 'wx', 0o600));
-    const database = openDatabase(file, 'write');
-    try {
-      makeDurable(database);
-      inTransaction(database, () => {
-        database.exec(schema);
-        database
-          .prepare('INSERT INTO sr (one, uuid, name, description, image_format) VALUES (1, ?, ?, ?, ?)')
-          .run(identity.uuid, identity.name, identity.description, identity.imageFormat);
-      });
-    } finally {
-      database.close();
-    }
-    rmSync(journal, { force: true });
+    makeEmptyCatalog(file, identity);
     makeJournal(journalFile(folder));
   } catch (error) {
     for (const remains of [file, journal, journalFile(folder)]) rmSync(remains, { force: true });
@@ -158,15 +139,4 @@ function makeCatalog(folder: string, identity: NewSr): void {
   renameSync(file, catalogFile(folder));
   syncDirectory(folder);
   faultPoint('create.named');
-}
-
-/** A journal whose header is of zeros is one with nothing in it. */
-function makeJournal(file: string): void {
-  const fd = openSync(file, 'wx', 0o600);
-  try {
-    writeSync(fd, new Uint8Array(journalReserve));
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }
