@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { faultPoint } from '../../src/fault-point.ts';
+import { unlock } from '../../src/locks/flock.ts';
 import { log } from '../../src/log.ts';
 import { backingOn, setBacking } from '../images/backing.ts';
 import { markFrozen, removeImageFile } from '../images/files.ts';
@@ -82,8 +83,11 @@ async function settleKept(database: DatabaseSync, folder: string, image: Image):
   const parent = image.parent === undefined ? undefined : findImage(database, image.parent);
   const found = driver.backing(file);
   const expected = backingOn(parent);
+  let released: number | undefined;
   if (found?.name !== expected?.name || found?.format !== expected?.format) {
     await setBacking(file, expected, lock.fd);
+    // The kernel ends what qemu-img inherited a little after qemu-img, and the call at hand may need the image.
+    released = lock.fd;
   }
   markFrozen(file, !isWritable(database, image.uuid));
   faultPoint('settle.marked');
@@ -91,4 +95,5 @@ async function settleKept(database: DatabaseSync, folder: string, image: Image):
     if (size > image.virtualSize) setVirtualSize(database, image.uuid, size);
     removeIntent(database, image);
   });
+  if (released !== undefined) unlock(released);
 }

@@ -1,8 +1,10 @@
 /** Merging of an image into its parent while no disk runs on either; see docs/garbage-collection.md. */
 import { closeSync, constants, fsyncSync, openSync } from 'node:fs';
+import type { DatabaseSync } from 'node:sqlite';
 import { endGivingWay, isAskedToGiveWay, offerToGiveWay } from '../../src/locks/giving-way.ts';
 import { changeCatalog } from '../catalog/catalog.ts';
 import { inTransaction } from '../catalog/database.ts';
+import { isLockTimeout } from '../catalog/errors.ts';
 import { listChain, listChildren } from '../catalog/images.ts';
 import { addMerge, hasMerge, type Merge, removeMerge } from '../catalog/merges.ts';
 import { beforeMerge } from '../cbt/index.ts';
@@ -38,6 +40,8 @@ export type MergeOutcome = 'merged' | 'busy' | 'gone' | 'no-room' | 'gave-way';
 const limit = 7 * 24 * 3_600_000;
 /** Milliseconds between looks at who needs the images. */
 const lookInterval = 200;
+/** Milliseconds that the catalog is waited for at once. */
+const catalogPatience = 500;
 
 /**
  * Merges a child into its parent. Nobody but this has the images meanwhile, and nobody the parents below them alone.
@@ -63,21 +67,22 @@ export async function mergeOffline(
   const timer = setInterval(() => {
     if (fds.some(isAskedToGiveWay)) gaveWay.abort();
   }, lookInterval);
+  const signal = AbortSignal.any([options.signal, gaveWay.signal]);
+  let outcome: MergeOutcome;
   try {
-    await write(sr.path, images, fds, isRepeated, {
-      ...options,
-      signal: AbortSignal.any([options.signal, gaveWay.signal]),
-    });
+    await write(sr.path, images, fds, isRepeated, { ...options, signal });
     stopAt('written');
-    return await end(sr, merge, locks);
+    outcome = await end(sr, merge, locks, signal);
   } catch (error) {
     if (options.signal.aborted) await leaveInOrder(sr, merge, images, fds);
-    else if (gaveWay.signal.aborted) return 'gave-way';
-    throw error;
+    if (options.signal.aborted || !gaveWay.signal.aborted) throw error;
+    outcome = 'gave-way';
   } finally {
     clearInterval(timer);
-    for (const fd of fds) endGivingWay(fd);
+    if (!gaveWay.signal.aborted) for (const fd of fds) endGivingWay(fd);
   }
+  locks.unlock();
+  return outcome;
 }
 
 interface Begun {
@@ -164,21 +169,43 @@ async function leaveInOrder(
   await changeCatalog(sr, ({ database }) => removeMerge(database, merge));
 }
 
-async function end(sr: AttachedSr, merge: Merge, locks: ImageLocks): Promise<MergeOutcome> {
-  return await changeCatalog(sr, async ({ database }) => {
-    const images = findMergeable(database, merge);
-    if (images === undefined) {
-      removeMerge(database, merge);
-      return 'gone';
+/** Waits for the catalog as long as it takes, unless whoever has it waits for the images. */
+async function end(
+  sr: AttachedSr,
+  merge: Merge,
+  locks: ImageLocks,
+  signal: AbortSignal,
+): Promise<MergeOutcome> {
+  for (;;) {
+    try {
+      return await changeCatalog(sr, ({ database }) => endIn(database, sr.path, merge, locks), {
+        patience: catalogPatience,
+      });
+    } catch (error) {
+      if (!isLockTimeout(error)) throw error;
+      signal.throwIfAborted();
     }
-    if (images.parent.format === images.child.format) {
-      replaceChild(database, sr.path, images);
-      return 'merged';
-    }
-    for (const image of listChildren(database, images.child.uuid)) {
-      if (!(await locks.take(image))) return 'busy';
-    }
-    await moveToParent(database, sr.path, locks, images);
+  }
+}
+
+async function endIn(
+  database: DatabaseSync,
+  folder: string,
+  merge: Merge,
+  locks: ImageLocks,
+): Promise<MergeOutcome> {
+  const images = findMergeable(database, merge);
+  if (images === undefined) {
+    removeMerge(database, merge);
+    return 'gone';
+  }
+  if (images.parent.format === images.child.format) {
+    replaceChild(database, folder, images);
     return 'merged';
-  });
+  }
+  for (const image of listChildren(database, images.child.uuid)) {
+    if (!(await locks.take(image))) return 'busy';
+  }
+  await moveToParent(database, folder, locks, images);
+  return 'merged';
 }

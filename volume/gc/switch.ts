@@ -15,11 +15,13 @@ import {
   setVirtualSize,
 } from '../catalog/images.ts';
 import { addIntent, removeIntent } from '../catalog/intents.ts';
+import { findLabel } from '../catalog/labels.ts';
 import { listSwitching, markSwitching, removeMerge } from '../catalog/merges.ts';
 import { afterMerge } from '../cbt/index.ts';
 import { allocatedSize } from '../images/allocation.ts';
 import { backingOn, setBacking } from '../images/backing.ts';
 import { markFrozen, removeImageFile } from '../images/files.ts';
+import { labelImage } from '../images/label.ts';
 import { type ImageLocks, lockImage } from '../images/lock.ts';
 import { imageFile } from '../layout/sr-folder.ts';
 import type { MergeImages } from './candidates.ts';
@@ -45,6 +47,7 @@ function completeReplacement(database: DatabaseSync, folder: string, { parent, c
     syncDirectory(dirname(to));
   }
   stopAt('renamed');
+  labelImage(to, findLabel(database, child.uuid));
   inTransaction(database, () => {
     setParent(database, child.uuid, parent.parent);
     setPhysicalSize(database, child.uuid, allocatedSize(to) ?? child.physicalSize);
@@ -111,6 +114,7 @@ export async function moveToParent(
     stopAt('rebased', index);
     removeIntent(database, image);
   }
+  labelImage(imageFile(folder, parent), findLabel(database, parent.uuid));
   markFrozen(imageFile(folder, parent), !isWritable(database, parent.uuid));
   stopAt('marked');
   removeIntent(database, parent);

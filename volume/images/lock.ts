@@ -1,7 +1,7 @@
 /** Locks of images. An image's lock is a flock(2) on its file, which whoever runs its disk holds. */
 import { closeSync, constants, openSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type LockMode, tryLock } from '../../src/locks/flock.ts';
+import { type LockMode, tryLock, unlock } from '../../src/locks/flock.ts';
 import { lockFromBackground } from '../../src/locks/giving-way.ts';
 import { findImageHolder } from '../../src/locks/image-holder.ts';
 import { NamedError } from '../../src/smapi/errors.ts';
@@ -80,6 +80,14 @@ export class ImageLocks implements Disposable {
   /** The open image whose lock this call has; undefined where it has no file. */
   fd(image: Intent): number | undefined {
     return this.#locks.get(image.uuid)?.fd;
+  }
+
+  /**
+   * Gives the locks up before the images are closed. The kernel ends what a command inherited a little after that
+   * command, which has ended.
+   */
+  unlock(): void {
+    for (const { fd } of this.#locks.values()) if (fd !== undefined) unlock(fd);
   }
 
   [Symbol.dispose](): void {
