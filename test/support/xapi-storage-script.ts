@@ -15,9 +15,10 @@ export interface Vdi {
   readonly isSnapshot: boolean;
   readonly snapshotOf: string;
   readonly snapshotTime: string;
+  readonly cbtEnabled: boolean;
 }
 
-function toVdi({ key, name, keys, read_write, virtual_size }: Volume): Vdi {
+function toVdi({ key, name, keys, read_write, virtual_size, cbt_enabled = false }: Volume): Vdi {
   const isSnapshot = keys.is_a_snapshot ?? 'false';
   // bool_of_string: anything else is an exception, and no disk of the SR is seen.
   if (!['true', 'false'].includes(isSnapshot)) throw new Error(`is_a_snapshot=${isSnapshot}`);
@@ -30,6 +31,7 @@ function toVdi({ key, name, keys, read_write, virtual_size }: Volume): Vdi {
     isSnapshot: isSnapshot === 'true',
     snapshotOf: keys.snapshot_of ?? '',
     snapshotTime: keys.snapshot_time ?? '19700101T00:00:00Z',
+    cbtEnabled: cbt_enabled,
   };
 }
 
@@ -110,6 +112,22 @@ export class StorageScript {
     if (temporary === undefined) return;
     await this.#destroyVolume(temporary);
     await this.#host.call('Volume.unset', { sr: this.#host.uuid, key, k: 'clone-on-boot' });
+  }
+
+  async enableCbt(key: string): Promise<void> {
+    await this.#host.call('Volume.enable_cbt', { sr: this.#host.uuid, key });
+  }
+
+  /** The bitmap alone, of all blocks: whoever reads it takes them for 64 KiB each. */
+  async listChangedBlocks(from: string, to: string): Promise<string> {
+    const parameters = { sr: this.#host.uuid, key: from, key2: to, offset: 0n, length: -1 };
+    return (await this.#host.call('Volume.list_changed_blocks', parameters)).bitmap;
+  }
+
+  /** The type is set after the call, as if the plugin did not know it. */
+  async dataDestroy(key: string): Promise<void> {
+    await this.#host.call('Volume.data_destroy', { sr: this.#host.uuid, key });
+    await this.#set(key, 'vdi-type', 'cbt_metadata');
   }
 
   async #stat(key: string): Promise<Volume> {

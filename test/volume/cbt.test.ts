@@ -3,10 +3,12 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it } from 'vitest';
 import type { ChangedBlocks, Volume } from '../../src/smapi/interface.ts';
+import { collectGarbage } from '../gc/collector.ts';
 import { backupBlock, blocksOf, perform, updateBackup } from '../support/changed-blocks.ts';
 import { checkConsistent } from '../support/consistency.ts';
 import { fill, read } from '../support/disk.ts';
 import { imageOf, VolumeHost } from '../support/volume-host.ts';
+import { StorageScript } from '../support/xapi-storage-script.ts';
 
 const size = 1n << 20n;
 
@@ -332,33 +334,44 @@ describe('what xapi does for a backup by changed blocks', () => {
   it('gives the data of each snapshot, from the first in full and what changed since', async () => {
     using host = new VolumeHost();
     using other = new VolumeHost(host);
-    const disk = await Tracked.make(host);
+    const sr = await host.makeSr({ 'image-format': 'qcow2' });
     await other.attachSr();
-    const { sr, key } = disk;
+    // The disk runs on another host each time.
+    const [one, two] = [host, other].map((on) => new StorageScript(on)) as [StorageScript, StorageScript];
+    const { key } = await one.create('a disk', 'user', size);
+    await one.enableCbt(key);
     let backup: { readonly key: string; readonly data: Buffer } | undefined;
     for (let round = 0; round < 5; round++) {
-      await disk.write(round + 1, round * 2, 3);
-      if (round === 2) await host.call('Volume.resize', { sr, key, new_size: 2n * size });
-      // The disk runs on another host each time.
-      const on = round % 2 === 0 ? host : other;
-      const snapshot = await on.call('Volume.snapshot', { sr, key });
-      expect(snapshot.cbt_enabled).toBe(true);
-      const data = read(snapshot);
+      const xapi = round % 2 === 0 ? one : two;
+      fill(await host.call('Volume.stat', { sr, key }), round + 1, round * 2 * backupBlock, 3 * backupBlock);
+      if (round === 2) await xapi.resize(key, 2n * size);
+      const snapshot = await xapi.snapshot(key, { type: 'user', contentId: '' });
+      expect(snapshot.cbtEnabled).toBe(true);
+      const data = read(await host.call('Volume.stat', { sr, key: snapshot.key }));
       if (backup !== undefined) {
-        const parameters = { sr, key: backup.key, key2: snapshot.key, offset: 0n, length: -1 };
-        const changed = await on.call('Volume.list_changed_blocks', parameters);
+        const bitmap = await xapi.listChangedBlocks(backup.key, snapshot.key);
+        const changed = { granularity: backupBlock, bitmap };
         if (round !== 2) expect(blocksOf(changed)).toHaveLength(3);
         expect(updateBackup(backup.data, data, changed).equals(data)).toBe(true);
-        await on.call('Volume.destroy', { sr, key: backup.key });
+        await xapi.destroy(backup.key);
       }
+      await xapi.dataDestroy(snapshot.key);
       backup = { key: snapshot.key, data };
-      await on.call('Volume.data_destroy', { sr, key: snapshot.key });
-      await on.call('Volume.set', { sr, key: snapshot.key, k: 'vdi-type', v: 'cbt_metadata' });
+      // One more than the disk itself would have: what the next snapshot is compared with.
+      await collectGarbage(host);
+      expect(host.images()).toHaveLength(2);
+      checkConsistent(host);
     }
-    checkConsistent(host);
-    expect((await host.call('SR.ls', { sr })).map(({ keys }) => keys['vdi-type'] ?? '').toSorted()).toEqual([
-      '',
-      'cbt_metadata',
-    ]);
+    const listed = await two.scan();
+    expect(listed).toHaveLength(2);
+    expect(listed.find((vdi) => vdi.key === backup?.key)).toMatchObject({
+      type: 'cbt_metadata',
+      cbtEnabled: true,
+      isSnapshot: true,
+      snapshotOf: key,
+    });
+    await one.destroy(backup?.key ?? '');
+    await one.destroy(key);
+    expect(host.images()).toEqual([]);
   });
 });
