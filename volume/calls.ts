@@ -33,6 +33,7 @@ export const volumePlugin: Plugin = {
   'Volume.list_changed_blocks': async () =>
     (await import('./volume/list-changed-blocks.ts')).listChangedBlocks,
   'Volume.resize': async () => (await import('./volume/resize.ts')).resize,
+  'Volume.compose': async () => (await import('./volume/compose.ts')).compose,
   'Task.stat': async () => (await import('./task/stat.ts')).stat,
   'Task.ls': async () => (await import('./task/ls.ts')).ls,
   'Task.cancel': async () => (await import('./task/cancel.ts')).cancel,

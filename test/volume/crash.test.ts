@@ -95,6 +95,15 @@ const cases: readonly Case[] = [
     done: (content) => [...values(content), changed],
   },
   {
+    call: 'Volume.compose',
+    faults: ['compose.intent', 'compose.frozen', 'compose.rows', 'compose.rebased', 'compose.removed'],
+    parameters: ({ lone, volume }) => ({ key: lone, key2: volume }),
+    done: (content, { lone, volume }) => [
+      ...[...content].flatMap(([key, text]) => (key === lone || key === volume ? [] : [text])),
+      changed,
+    ],
+  },
+  {
     call: 'Volume.resize',
     faults: ['resize.intent', 'resize.grown'],
     parameters: ({ volume }) => ({ key: volume, new_size: 2n * size }),
@@ -103,7 +112,7 @@ const cases: readonly Case[] = [
 ];
 
 /** Done is what a call has put into words that others read; before, nothing has happened. */
-const isDone = (fault: string): boolean => /\.(rows|removed(-\d+)?|grown)$/.test(fault);
+const isDone = (fault: string): boolean => /\.(rows|rebased|removed(-\d+)?|grown)$/.test(fault);
 
 const matrix = cases.flatMap((entry) => entry.faults.map((fault) => ({ ...entry, fault })));
 const settling = ['settle.removed', 'settle.marked'];

@@ -10,7 +10,7 @@ import { addMerge, hasMerge, type Merge, removeMerge } from '../catalog/merges.t
 import { beforeMerge } from '../cbt/index.ts';
 import { checkChain } from '../images/chain.ts';
 import { ImageLocks } from '../images/lock.ts';
-import { qemuImg } from '../images/qemu-img.ts';
+import { qemuImg, reportPercent } from '../images/qemu-img.ts';
 import { imageFile } from '../layout/sr-folder.ts';
 import { loadProvider } from '../providers/provider.ts';
 import type { AttachedSr } from '../sr/attached.ts';
@@ -130,10 +130,7 @@ async function write(
     inherit,
     signal,
     timeout: limit,
-    onOutput: (text) => {
-      const percent = /\(([\d.]+)\/100%\)\s*$/.exec(text)?.[1];
-      if (percent !== undefined) onProgress(Number(percent) / 100);
-    },
+    onOutput: reportPercent(onProgress),
   });
   const fd = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {

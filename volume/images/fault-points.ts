@@ -11,6 +11,7 @@ export const imageFaultPoints = {
   data_destroy: ['data_destroy.rows', 'data_destroy.removed'],
   resize: ['resize.intent', 'resize.grown'],
   copy: ['copy.intent', 'copy.made', 'copy.filled', 'copy.rows'],
+  compose: ['compose.intent', 'compose.frozen', 'compose.rows', 'compose.rebased', 'compose.removed'],
 } as const;
 
 /** A call that changes images. */

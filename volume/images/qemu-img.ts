@@ -42,3 +42,11 @@ export async function qemuImg(
     });
   }
 }
+
+/** Reads how far a qemu-img is that was told to say so (`-p`), and reports it, from 0 to 1. */
+export function reportPercent(report: (progress: number) => void): (output: string) => void {
+  return (output) => {
+    const percent = /\(([\d.]+)\/100%\)\s*$/.exec(output)?.[1];
+    if (percent !== undefined) report(Number(percent) / 100);
+  };
+}

@@ -12,12 +12,14 @@ import {
   isNeeded,
   listChain,
   removeImage,
+  setParent,
   setPhysicalSize,
 } from '../catalog/images.ts';
 import { addIntent, makeLasting, removeIntent } from '../catalog/intents.ts';
 import { findLabel } from '../catalog/labels.ts';
 import { imageFile } from '../layout/sr-folder.ts';
 import { allocatedSize } from './allocation.ts';
+import { backingOn, setBacking } from './backing.ts';
 import { checkImage } from './chain.ts';
 import { type ImageCall, stopAt } from './fault-points.ts';
 import { freeingLimit, makeImage, markFrozen, removeImageFile } from './files.ts';
@@ -38,6 +40,8 @@ export interface TreeChange {
    * Snapshots whose data was destroyed are known by what is left, as far as that can be read.
    */
   readonly drops: readonly Image[];
+  /** Images that get another parent than they have, whatever that holds; their locks are taken. */
+  readonly rebases?: readonly { readonly image: Image; readonly parent: Image }[];
   /** Changes the volumes' rows. */
   readonly rows: () => void;
   /** Takes that back, where the first image that goes cannot be removed; without it the change stays. */
@@ -64,6 +68,11 @@ export async function changeTree(
     throw toStorageError(error, change.what, folder);
   }
   stopAt(change.call, 'rows');
+  for (const { image, parent } of change.rebases ?? []) {
+    await setBacking(imageFile(folder, image), backingOn(parent), locks.fd(image));
+    stopAt(change.call, 'rebased');
+    removeIntent(database, image);
+  }
   for (const [index, image] of dropped.entries()) {
     const file = imageFile(folder, image);
     try {
@@ -117,8 +126,11 @@ async function prepareAndCommit(
         setPhysicalSize(database, image.uuid, allocatedSize(imageFile(folder, image)) ?? image.physicalSize);
       }
       change.rows();
+      for (const { image, parent } of change.rebases ?? []) setParent(database, image.uuid, parent.uuid);
       for (const image of touched) labelImage(imageFile(folder, image), findLabel(database, image.uuid));
       for (const image of touched) removeIntent(database, image);
+      // Until its file says so too, it is what has to be settled.
+      for (const { image } of change.rebases ?? []) addIntent(database, image);
       return dropAll(database, change, how);
     });
   } catch (error) {
@@ -210,6 +222,7 @@ function tryOut(database: DatabaseSync, change: TreeChange, leave: Leave): void 
   try {
     for (const image of change.makes) addImage(database, image);
     change.rows();
+    for (const { image, parent } of change.rebases ?? []) setParent(database, image.uuid, parent.uuid);
     dropAll(database, change, leave);
   } finally {
     database.exec('ROLLBACK');

@@ -21,6 +21,7 @@ const featureOfCall: Readonly<Partial<Record<CallName, string>>> = {
   'Volume.resize': 'VDI_RESIZE',
   'Volume.destroy': 'VDI_DELETE',
   'Volume.stat': 'VDI_UPDATE',
+  'Volume.compose': 'VDI_COMPOSE',
   'Volume.list_changed_blocks': 'VDI_CONFIG_CBT',
 };
 

@@ -1,7 +1,7 @@
 import { closeSync, constants, fsyncSync, openSync } from 'node:fs';
 import { waitsFor } from '../../src/deadline.ts';
 import { log } from '../../src/log.ts';
-import type { Handler } from '../../src/smapi/interface.ts';
+import type { Handler, Volume } from '../../src/smapi/interface.ts';
 import { changeCatalog, readCatalog } from '../catalog/catalog.ts';
 import { inTransaction } from '../catalog/database.ts';
 import { toStorageError } from '../catalog/errors.ts';
@@ -13,9 +13,10 @@ import { stopAt } from '../images/fault-points.ts';
 import { makeImage, removeImageFile } from '../images/files.ts';
 import { labelImage } from '../images/label.ts';
 import { ImageLocks } from '../images/lock.ts';
-import { qemuImg } from '../images/qemu-img.ts';
+import { qemuImg, reportPercent } from '../images/qemu-img.ts';
 import { imageFile } from '../layout/sr-folder.ts';
 import { type AttachedSr, getAttached } from '../sr/attached.ts';
+import { type Progress, runAsTask } from '../task/run.ts';
 import { getVolume } from './base.ts';
 import { inheritedKeys, newVolume, statNew } from './new.ts';
 import { roundSize } from './size.ts';
@@ -28,16 +29,31 @@ const limit = 24 * 3_600_000;
  * Volume.copy: makes a volume in an SR, this or another that is attached, with the content that one has now, and
  * images of its own. The copied volume can be read meanwhile, and not be written.
  *
+ * It is a task, which can be cancelled, and leaves nothing then.
+ *
  * The catalog is not locked meanwhile. What is there to be settled if this dies is an image without a row, whose
  * lock lasts as long as whoever writes it.
  *
- * @throws NamedError `Sr_not_attached`, `Volume_does_not_exist`, `Activated_on_another_host`; PluginError
+ * @throws NamedError `Sr_not_attached`, `Volume_does_not_exist`, `Activated_on_another_host`, `Cancelled`; PluginError
  * `VolumeInUse` where it may be written, `ImageDamaged`, `ImageMissing`, `ToolMissing`; NumberedError `NoSpace`;
  * as changeCatalog.
  */
-export const copy: Handler<'Volume.copy'> = async ({ sr, key, dest_sr }) => {
+export const copy: Handler<'Volume.copy'> = async ({ dbg, sr, key, dest_sr }) => {
   const from = getAttached(sr);
   const to = getAttached(dest_sr);
+  return await runAsTask(
+    { what: 'copy a volume', sr: to.uuid, dbg },
+    (progress) => copyVolume(from, to, key, progress),
+    (volume) => ['Volume', volume],
+  );
+};
+
+async function copyVolume(
+  from: AttachedSr,
+  to: AttachedSr,
+  key: string,
+  progress: Progress,
+): Promise<Volume> {
   using sourceLocks = new ImageLocks(from);
   using targetLocks = new ImageLocks(to);
   const source = await readCatalog(from, async (catalog) => {
@@ -47,7 +63,7 @@ export const copy: Handler<'Volume.copy'> = async ({ sr, key, dest_sr }) => {
   });
   const image = await makeTarget(to, targetLocks, source);
   try {
-    await fillTarget(from, sourceLocks, source.image, to, targetLocks, image);
+    await fillTarget(from, sourceLocks, source.image, to, targetLocks, image, progress);
     stopAt('copy', 'filled');
     const filled = { ...image, physicalSize: allocatedSize(imageFile(to.path, image)) ?? 0n };
     const row = newVolume({
@@ -73,7 +89,7 @@ export const copy: Handler<'Volume.copy'> = async ({ sr, key, dest_sr }) => {
     await giveUp(to, image);
     throw toStorageError(error, 'a copy of a volume', to.path);
   }
-};
+}
 
 async function makeTarget(to: AttachedSr, locks: ImageLocks, source: VolumeRow): Promise<Image> {
   return await changeCatalog(to, async ({ database, imageFormat }) => {
@@ -108,16 +124,19 @@ async function fillTarget(
   to: AttachedSr,
   targetLocks: ImageLocks,
   target: Image,
+  { signal, report }: Progress,
 ): Promise<void> {
   const file = imageFile(to.path, target);
   waitsFor(`the storage of the SR in ${to.path} to take a copy of a volume`, limit);
   const formats = ['-f', source.format, '-O', target.format];
   // Written out of order and by several at once; what is not written reads as zeros already.
-  const how = ['-q', '-n', '--target-is-zero', '-W', '-m', '8'];
+  const how = ['-p', '-n', '--target-is-zero', '-W', '-m', '8'];
   const inherit = [sourceLocks.fd(source), targetLocks.fd(target)].filter((fd) => fd !== undefined);
   await qemuImg(['convert', ...how, ...formats, imageFile(from.path, source), file], file, {
     inherit,
+    signal,
     timeout: limit,
+    onOutput: reportPercent(report),
   });
   const fd = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
