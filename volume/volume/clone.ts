@@ -1,6 +1,7 @@
 import type { Handler } from '../../src/smapi/interface.ts';
 import { changeCatalog } from '../catalog/catalog.ts';
 import { addVolume, setVolumeImage } from '../catalog/volumes.ts';
+import { requireShallow } from '../gc/depth.ts';
 import { ImageLocks } from '../images/lock.ts';
 import { changeTree } from '../images/tree-change.ts';
 import { getAttached } from '../sr/attached.ts';
@@ -19,6 +20,7 @@ export const clone: Handler<'Volume.clone'> = async ({ sr, key }) => {
   return await changeCatalog(attached, async ({ database }) => {
     const row = getVolume(database, key);
     const base = await findBase(database, attached.path, locks, row, 'it is cloned');
+    requireShallow(database, base.image, row);
     const copy = newVolume({
       name: row.name,
       description: row.description,

@@ -2,6 +2,7 @@ import { PluginError } from '../../src/smapi/errors.ts';
 import type { Handler } from '../../src/smapi/interface.ts';
 import { changeCatalog } from '../catalog/catalog.ts';
 import { setVolumeImage } from '../catalog/volumes.ts';
+import { requireShallow } from '../gc/depth.ts';
 import { describeVolume } from '../images/in-use.ts';
 import { ImageLocks } from '../images/lock.ts';
 import { changeTree } from '../images/tree-change.ts';
@@ -14,7 +15,7 @@ import { newLeaf } from './new.ts';
  * volume stays what it is to whoever knows its key; what it had is dropped, unless another volume builds on it.
  *
  * @throws NamedError `Sr_not_attached`, `Volume_does_not_exist`, `Activated_on_another_host`; PluginError
- * `NoSnapshot` where a volume to be written is given as snapshot, `ReadOnlyVolume`, `SharableVolume`,
+ * `NoSnapshot` where a volume to be written is given as snapshot, `ReadOnlyVolume`, `SharableVolume`, `ChainTooDeep`,
  * `VolumeInUse`, `ImageMissing`, `ImageDamaged`, `ToolMissing`; NumberedError `NoSpace`; as changeCatalog.
  */
 export const revert: Handler<'Volume.revert'> = async ({ sr, snapshot, key }) => {
@@ -32,6 +33,7 @@ export const revert: Handler<'Volume.revert'> = async ({ sr, snapshot, key }) =>
     requireWritable(row, 'reverted');
     requireUnshared(row);
     await locks.takeOf(row, 'it is reverted');
+    requireShallow(database, from.image, row);
     const leaf = newLeaf(from.image, from.image.virtualSize);
     await changeTree(database, attached.path, locks, {
       call: 'revert',

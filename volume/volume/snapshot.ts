@@ -1,6 +1,7 @@
 import type { Handler } from '../../src/smapi/interface.ts';
 import { changeCatalog } from '../catalog/catalog.ts';
 import { addVolume, setVolumeImage } from '../catalog/volumes.ts';
+import { requireShallow } from '../gc/depth.ts';
 import { ImageLocks } from '../images/lock.ts';
 import { changeTree } from '../images/tree-change.ts';
 import { getAttached } from '../sr/attached.ts';
@@ -13,7 +14,7 @@ import { inheritedKeys, newLeaf, newVolume, statNew } from './new.ts';
  * builds on it.
  *
  * @throws NamedError `Sr_not_attached`, `Volume_does_not_exist`, `Activated_on_another_host`; PluginError
- * `VolumeInUse` while its disk runs, `SharableVolume`, `ImageMissing`, `ImageDamaged`, `ToolMissing`; NumberedError
+ * `VolumeInUse` while its disk runs, `SharableVolume`, `ChainTooDeep`, `ImageMissing`, `ImageDamaged`, `ToolMissing`; NumberedError
  * `NoSpace`; as changeCatalog.
  */
 export const snapshot: Handler<'Volume.snapshot'> = async ({ sr, key }) => {
@@ -22,6 +23,7 @@ export const snapshot: Handler<'Volume.snapshot'> = async ({ sr, key }) => {
   return await changeCatalog(attached, async ({ database }) => {
     const row = getVolume(database, key);
     const base = await findBase(database, attached.path, locks, row, 'a snapshot of it is taken');
+    if (base.own) requireShallow(database, base.image, row);
     const copy = newVolume({
       name: row.name,
       description: row.description,
