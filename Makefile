@@ -88,7 +88,7 @@ clean:
 	rm -rf build
 
 # The same tree that `make install` makes: demo, tests and benchmarks run what an admin runs.
-build/installed: build/bundles/.built packaging/launcher packaging/install.ts
+build/installed: build/bundles/.built packaging/launcher packaging/install.ts $(wildcard packaging/systemd/*)
 	$(NODE) packaging/install.ts build/bundles build/root
 	touch $@
 

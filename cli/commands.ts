@@ -27,6 +27,11 @@ export const commands: Readonly<Record<string, Command>> = {
     summary: 'Collect the garbage of an attached SR, or of all: merge images that no volume needs any more',
     run: async (args, terminal) => (await import('./gc/run.ts')).run(args, terminal),
   },
+  'gc status': {
+    usage: '',
+    summary: 'Show what there is to merge in attached SRs, and how far the tasks of this host are',
+    run: async (args, terminal) => (await import('./gc/status.ts')).status(args, terminal),
+  },
   'sr grow': {
     usage: 'UUID',
     summary: 'Make an attached SR as large as its LUN has become; on every host that has it, in any order',

@@ -52,8 +52,23 @@ function install(bundleFolder: string, destdir: string): void {
       symlinkSync('../libexec/gfs2-iscsi-sr/launcher', join(stage, name));
       renameSync(join(stage, name), join(destdir, 'usr/sbin', name));
     }
+    installUnits(join(destdir, 'usr/lib/systemd/system'), stage);
   } finally {
     rmSync(stage, { recursive: true, force: true });
+  }
+}
+
+/** systemd's units; a timer is started at boot, and now by who runs `systemctl daemon-reload` and starts it. */
+function installUnits(folder: string, stage: string): void {
+  const wants = join(folder, 'timers.target.wants');
+  mkdirSync(wants, { recursive: true });
+  for (const file of globSync(join(root, 'packaging/systemd/*'))) {
+    const name = basename(file);
+    copyFileSync(file, join(stage, name));
+    renameSync(join(stage, name), join(folder, name));
+    if (!name.endsWith('.timer')) continue;
+    symlinkSync(`../${name}`, join(stage, name));
+    renameSync(join(stage, name), join(wants, name));
   }
 }
 

@@ -1,5 +1,7 @@
 import { setPriority } from 'node:os';
 import { type Collected, collect } from '../../volume/gc/collect.ts';
+import { collectionTask } from '../../volume/gc/stop.ts';
+import { readSettings } from '../../volume/plugin/settings.ts';
 import { getAttached, listAttached } from '../../volume/sr/attached.ts';
 import { runAsTask } from '../../volume/task/run.ts';
 import { type Terminal, UsageError } from '../command.ts';
@@ -20,7 +22,7 @@ export async function run(args: readonly string[], { print, note }: Terminal): P
     try {
       const attached = getAttached(sr);
       const collected = await runAsTask(
-        { what: 'collect garbage', sr: attached.uuid, dbg: 'gfs2-sr gc run' },
+        { what: collectionTask, sr: attached.uuid, dbg: 'gfs2-sr gc run' },
         ({ signal, report }) =>
           collect(attached, { signal: AbortSignal.any([signal, stop.signal]), rate, onProgress: report }),
       );
@@ -47,9 +49,10 @@ function readArguments(args: readonly string[]): {
   if (given !== undefined && !/^[1-9]\d{0,5}$/.test(given)) {
     throw new UsageError('--rate takes a whole number of MiB a second');
   }
+  const mebibytes = given === undefined ? readSettings().collectionRate : Number(given);
   return {
     srs: which === '--all' ? listAttached() : [which],
-    rate: given === undefined ? undefined : Number(given) * 1_048_576,
+    rate: mebibytes === undefined ? undefined : mebibytes * 1_048_576,
   };
 }
 

@@ -30,6 +30,12 @@ export async function runCollector(
   return await runProcess(process.execPath, args, '', { ...host.environment, ...environment });
 }
 
+/** What `gfs2-sr gc status` prints. */
+export async function gcStatus(host: VolumeHost): Promise<string> {
+  const args = [program, 'gfs2-sr', 'gc', 'status'];
+  return (await runProcess(process.execPath, args, '', host.environment)).stdout;
+}
+
 /** Starts it, and leaves it running. */
 export function startCollector(host: VolumeHost, ...options: readonly string[]): ChildProcess {
   return spawn(process.execPath, [program, 'gfs2-sr', 'gc', 'run', host.uuid, ...options], {

@@ -5,7 +5,7 @@ import { expect, it } from 'vitest';
 import { checkConsistent } from '../support/consistency.ts';
 import { fill, read, runs } from '../support/disk.ts';
 import { VolumeHost } from '../support/volume-host.ts';
-import { collectGarbage, runCollector, startCollector } from './collector.ts';
+import { collectGarbage, gcStatus, runCollector, startCollector } from './collector.ts';
 
 const size = 64 << 20;
 
@@ -114,4 +114,21 @@ it('is a failed task when its process was killed, and what its command still doe
   expect(await collectGarbage(other)).toContain('1 images merged');
   expect(runs(await other.call('Volume.stat', { sr, key }))).toBe(`1x${8 << 20} 0x${size - (8 << 20)}`);
   checkConsistent(host);
+});
+
+it('ends when its SR is detached, and shows what there is to do', async () => {
+  using host = new VolumeHost();
+  const sr = await host.makeSr({ 'image-format': 'qcow2' });
+  await makeGarbage(host, size / 2);
+  expect(await gcStatus(host)).toBe(`${sr}: 1 images to merge, the longest chain has 3\n`);
+  const slow = runCollector(host, {}, '--rate', '1');
+  const id = await pendingTask(host);
+  expect(await gcStatus(host)).toMatch(
+    new RegExp(`^${sr}: 1 images to .*\n${sr}: task ${id} .* is at \\d+ %\n$`),
+  );
+  expect(await host.call('Plugin.diagnostics', {})).toContain(`${sr}: 1 images to merge`);
+  await host.call('SR.detach', { sr });
+  expect((await slow).exitCode).toBe(1);
+  await host.attachSr();
+  expect(await collectGarbage(host)).toContain('1 images merged');
 });

@@ -5,6 +5,7 @@ import { arch, loadavg, release, uptime } from 'node:os';
 import packageJson from '../../package.json' with { type: 'json' };
 import { hostPaths } from '../../src/host-paths.ts';
 import { unitStates } from '../../src/systemd/unit-states.ts';
+import { describeGarbage } from '../gc/status.ts';
 import { readInitiatorName } from '../iscsi/initiator-name.ts';
 import { formatPortal, parsePortals } from '../iscsi/portal.ts';
 import { findAttached, listAttached } from '../sr/attached.ts';
@@ -21,6 +22,7 @@ export const sections: Readonly<Record<string, Section>> = {
   host,
   'network interfaces': networkInterfaces,
   'attached SRs': attachedSrs,
+  'garbage collection': garbage,
   'gfs2 mounts': gfs2Mounts,
   'loop devices': loopDevices,
   iscsi,
@@ -57,6 +59,8 @@ const usedUnits = [
   'multipathd.service',
   'xapi-clusterd.service',
   'xapi-storage-script.service',
+  'gfs2-sr-gc.timer',
+  'gfs2-sr-gc.service',
 ];
 
 function versions(): readonly string[] {
@@ -129,6 +133,11 @@ async function attachedSrs(): Promise<readonly string[]> {
     }),
   );
   return lines.length === 0 ? ['none'] : lines;
+}
+
+async function garbage(): Promise<readonly string[]> {
+  const lines = await describeGarbage();
+  return lines.length === 0 ? ['nothing to collect'] : lines;
 }
 
 function gfs2Mounts(): readonly string[] {

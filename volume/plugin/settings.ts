@@ -10,6 +10,8 @@ export interface Settings {
    * daemon says that the host is quorate; a pool whose toolstack has none sets `none`.
    */
   readonly requiredClusterStack: readonly string[];
+  /** `collection_rate`: MiB a second that this host's garbage collection writes at most; undefined for no limit. */
+  readonly collectionRate: number | undefined;
 }
 
 /**
@@ -26,17 +28,20 @@ export function readSettings(file: string = hostPaths.settings): Settings {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
   let requiredClusterStack = ['corosync'];
+  let collectionRate: number | undefined;
   for (const [index, line] of text.split('\n').entries()) {
     const setting = line.replace(/#.*/, '').trim();
     if (setting === '') continue;
-    const value = /^required_cluster_stack\s*=\s*(corosync|none)$/.exec(setting)?.[1];
-    if (value === undefined) {
+    const stack = /^required_cluster_stack\s*=\s*(corosync|none)$/.exec(setting)?.[1];
+    const rate = /^collection_rate\s*=\s*([1-9]\d{0,5})$/.exec(setting)?.[1];
+    if (stack === undefined && rate === undefined) {
       throw new PluginError(
         'InvalidSettings',
-        `${file}, line ${index + 1}, cannot be used; write required_cluster_stack = corosync, or none.`,
+        `${file}, line ${index + 1}, cannot be used; write required_cluster_stack = corosync, or none, or collection_rate = a whole number of MiB a second.`,
       );
     }
-    requiredClusterStack = value === 'none' ? [] : [value];
+    if (stack !== undefined) requiredClusterStack = stack === 'none' ? [] : [stack];
+    if (rate !== undefined) collectionRate = Number(rate);
   }
-  return { requiredClusterStack };
+  return { requiredClusterStack, collectionRate };
 }

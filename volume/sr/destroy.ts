@@ -12,6 +12,8 @@ import { forgetAttached } from './record.ts';
  */
 export const destroy: Handler<'SR.destroy'> = async ({ sr }) => {
   const attached = getAttached(sr);
+  const { stopCollection } = await import('../gc/stop.ts');
+  await stopCollection(attached.uuid);
   const provider = await loadProvider(attached.provider);
   try {
     await provider.destroy(attached);

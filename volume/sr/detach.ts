@@ -21,6 +21,8 @@ async function findHalfAttached(uuid: string): Promise<AttachedSr | undefined> {
 export const detach: Handler<'SR.detach'> = async ({ sr }) => {
   const attached = findAttached(sr) ?? (await findHalfAttached(sr.toLowerCase()));
   if (attached === undefined) return;
+  const { stopCollection } = await import('../gc/stop.ts');
+  await stopCollection(attached.uuid);
   const provider = await loadProvider(attached.provider);
   await provider.detach(attached);
   forgetAttached(attached.uuid);
