@@ -73,7 +73,7 @@ export const qcow2FileDriver: DiskDriver<ProcessRecord, DiskServer> = {
     if (record?.mode === 'read-write') await tolerate(lossy, () => flush(key, path, record, lossy));
     // Before the device is free for others, or the path would lead to someone else's disk.
     removeDeviceLink(key);
-    if (record?.nbd !== undefined) await disconnectNbd(record.nbd, lossy ? lossyTimeout : closeTimeout);
+    if (record?.nbd !== undefined) await disconnect(record.nbd, lossy);
     faultPoint('deactivate.disconnected');
     await endProcess(key, pid, path, lossy ? lossyTimeout : endTimeout);
   },
@@ -144,6 +144,21 @@ async function flush(key: string, path: string, record: ProcessRecord, lossy: bo
   if (record.nbd !== undefined && isConnected(record.nbd)) flushNbd(record.nbd);
   if (record.process === undefined) return;
   await flushProcess(key, path, record.process.leaf, lossy ? lossyFlushTimeout : undefined);
+}
+
+/**
+ * Disconnects a block device. With `lossy`, whoever still has it open loses it: nothing would end the process, and
+ * free the image for other hosts, once they are gone.
+ */
+async function disconnect(device: NbdDevice, lossy: boolean): Promise<void> {
+  try {
+    await disconnectNbd(device, lossy ? lossyTimeout : closeTimeout);
+  } catch (error) {
+    if (!lossy || !(error instanceof PluginError && error.name === 'DeviceInUse')) throw error;
+    log('warning', `${error.message} It is disconnected all the same.`);
+    await tolerate(lossy, async () => flushNbd(device));
+    await dropNbd(device);
+  }
 }
 
 /** With `lossy`, what fails is logged, and does not stand in the way. */
