@@ -20,7 +20,7 @@ import {
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { posix } from '../../src/posix/index.ts';
 import type { Volume } from '../../src/smapi/interface.ts';
 import { repairFaultPoints } from '../../volume/check/fault-points.ts';
@@ -29,6 +29,9 @@ import { checkConsistent } from '../support/consistency.ts';
 import { fill, runs } from '../support/disk.ts';
 import { imageOf, VolumeHost } from '../support/volume-host.ts';
 import type { Ended } from '../support/xapi.ts';
+
+// Many processes each: more than the rest of the tests need.
+vi.setConfig({ testTimeout: 300_000 });
 
 const size = 1n << 20n;
 
@@ -434,7 +437,7 @@ const faults: readonly Fault[] = [
   {
     name: 'a row of an image that is gone from the catalog',
     make: ({ host, snapshot }) => edit(host, `DELETE FROM images WHERE uuid = '${uuidOf(snapshot)}'`),
-    tells: /^The image .*, on which others build, is not in the catalog; repair puts it there\.$/m,
+    tells: /^The image .* of the volume "root disk" .* is not in the catalog; repair puts it there\.$/m,
   },
   {
     name: 'keys of no volume',
@@ -693,4 +696,48 @@ describe('an image that is in use', () => {
       expect(after.get(key)).toMatchObject({ read_write, data });
     checkConsistent(host);
   });
+});
+
+it('a check finds nothing while calls are at work', async () => {
+  const { host, volume, snapshot } = await makeTree(false);
+  using _ = host;
+  const sr = host.uuid;
+  let over = false;
+  const work = async (calls: () => Promise<unknown>): Promise<void> => {
+    while (!over) await calls();
+  };
+  const working = [
+    work(async () => {
+      const { key } = await host.call('Volume.clone', { sr, key: snapshot.key });
+      await host.call('Volume.snapshot', { sr, key });
+      await host.call('Volume.destroy', { sr, key });
+    }),
+    work(async () => {
+      const { key } = await host.call('Volume.copy', { sr, key: snapshot.key, dest_sr: sr });
+      await host.call('Volume.resize', { sr, key, new_size: 2n * size });
+      await host.call('Volume.destroy', { sr, key });
+    }),
+  ];
+  try {
+    for (let round = 0; round < 12; round++) {
+      const told = await check(host);
+      expect(told.stdout).toMatch(/^The SR is in order\.$/m);
+      expect(told.exitCode).toBe(0);
+    }
+  } finally {
+    over = true;
+    await Promise.allSettled(working);
+  }
+  await Promise.all(working);
+  expect((await host.call('Volume.stat', { sr, key: volume.key })).key).toBe(volume.key);
+});
+
+it('a half destroyed SR is left to SR.destroy', async () => {
+  const { host } = await makeTree(false);
+  using _ = host;
+  await host.die('destroy.image', 'SR.destroy', { sr: host.uuid });
+  for (const { exitCode, stderr } of [await check(host), await repair(host, '--yes')]) {
+    expect([exitCode, stderr]).toEqual([1, expect.stringMatching(/half destroyed; run SR\.destroy again/)]);
+  }
+  await host.call('SR.destroy', { sr: host.uuid });
 });

@@ -50,6 +50,15 @@ export async function backUpAttached({ path, uuid }: SrPlace): Promise<void> {
   }
 }
 
+/** Makes a backup of a catalog unless it is as when the last one was made; one that cannot be made fails nothing. */
+export async function tryToBackUp(place: SrPlace): Promise<void> {
+  try {
+    await backUp(place);
+  } catch (error) {
+    notBackedUp(place.path, error);
+  }
+}
+
 async function backUp({ path, uuid }: SrPlace): Promise<void> {
   const { backUpCatalog } = await import('./backup.ts');
   const damage = backUpCatalog(path, uuid);

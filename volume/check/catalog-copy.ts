@@ -23,7 +23,7 @@ export interface CatalogCopy extends Disposable {
 /**
  * Copies the catalog of an SR, whose lock the caller has, and looks whether it is good.
  *
- * @throws PluginError `CatalogTooNew`, `SRUnreachable` where it is another SR's.
+ * @throws PluginError `CatalogTooNew`, `SRBeingDestroyed`, `SRUnreachable` where it is another SR's.
  */
 export function copyCatalog(sr: AttachedSr): CatalogCopy {
   const folder = makeFolder();
@@ -68,6 +68,12 @@ function judge(database: DatabaseSync, sr: AttachedSr): string | undefined {
     throw new PluginError(
       'SRUnreachable',
       `In ${sr.path} is the SR ${found} instead of ${sr.uuid}; mount or restore what belongs there.`,
+    );
+  }
+  if (database.prepare('SELECT destroying FROM sr').get()?.destroying !== 0) {
+    throw new PluginError(
+      'SRBeingDestroyed',
+      `The SR ${sr.uuid} is half destroyed; run SR.destroy again to finish that.`,
     );
   }
   if (version === schemaVersion) return undefined;

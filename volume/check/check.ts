@@ -11,7 +11,7 @@ import { checkableImages, checkContents } from './image-content.ts';
  * image is looked into that nobody uses.
  *
  * @param removesLost what a repair is to be told about volumes without their files.
- * @throws PluginError `CatalogTooNew`, `SRUnreachable`, `LockTimeout`.
+ * @throws PluginError `CatalogTooNew`, `SRBeingDestroyed`, `SRUnreachable`, `LockTimeout`.
  */
 export async function checkSr(sr: AttachedSr, removesLost = false): Promise<Report> {
   const diagnosis = await diagnoseSr(sr, removesLost);

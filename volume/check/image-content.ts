@@ -1,4 +1,5 @@
 /** The inner order of qcow2 images: qemu-img tells it, under the image's lock. */
+import { fstatSync } from 'node:fs';
 import { endGivingWay, isAskedToGiveWay, offerToGiveWay } from '../../src/locks/giving-way.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
 import { ImageLocks } from '../images/lock.ts';
@@ -38,7 +39,8 @@ export async function checkContents(sr: AttachedSr, files: readonly ImageFile[])
       continue;
     }
     const fd = locks.fd(file);
-    if (fd === undefined) continue;
+    // Removed meanwhile, or replaced by what a merge made.
+    if (fd === undefined || fstatSync(fd).nlink === 0) continue;
     using needed = new Needed(fd, ((file.seen?.mode ?? 0) & 0o200) !== 0);
     try {
       const { leaks, corruptions } = await runCheck(imageFile(sr.path, file), fd, needed.signal);

@@ -1,6 +1,6 @@
-import { closeSync } from 'node:fs';
+import { closeSync, rmSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
-import { backUpCatalog } from '../catalog/backup.ts';
+import { tryToBackUp } from '../catalog/backup-due.ts';
 import { openCatalog } from '../catalog/database.ts';
 import { toStorageError } from '../catalog/errors.ts';
 import type { Image } from '../catalog/images.ts';
@@ -25,7 +25,7 @@ import { repairedCatalogFile, replaceCatalog } from './replace-catalog.ts';
  *
  * @param removesLost whether volumes without their files are removed.
  * @returns what was found, with what was done about it, and what was left alone.
- * @throws PluginError `CatalogTooNew`, `SRUnreachable`, `LockTimeout`, `SRNotWritable`; NumberedError `NoSpace`.
+ * @throws PluginError `CatalogTooNew`, `SRBeingDestroyed`, `SRUnreachable`, `LockTimeout`, `SRNotWritable`; NumberedError `NoSpace`.
  */
 export async function repairSr(sr: AttachedSr, removesLost = false): Promise<Report> {
   const { diagnosis, notes } = await repairCatalog(sr, removesLost);
@@ -57,7 +57,7 @@ async function repairCatalog(
     const database = openCatalog(sr.path, 'write', sr.uuid);
     try {
       if (restored === undefined && diagnosis.findings.length > 0) {
-        backUpCatalog(sr.path, sr.uuid);
+        await tryToBackUp(sr);
         writeContents(database, before, after, diagnosis.unsettled);
       }
       stopAt('repair.rows');
@@ -68,9 +68,10 @@ async function repairCatalog(
       return { diagnosis, notes };
     } finally {
       database.close();
-      backUpCatalog(sr.path, sr.uuid);
+      await tryToBackUp(sr);
     }
   } catch (error) {
+    rmSync(repairedCatalogFile(sr.path), { force: true });
     throw toStorageError(error, 'a repair of the SR', sr.path, sr.uuid);
   } finally {
     closeSync(lock);

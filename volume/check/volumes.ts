@@ -59,8 +59,12 @@ function recoverVolumes(diagnosis: Diagnosis): void {
   for (const image of diagnosis.images.values()) {
     const { uuid } = image;
     const file = diagnosis.fileOf(image);
-    if (users.has(uuid) || file === undefined || diagnosis.isUnsettled(uuid)) continue;
+    if (file === undefined || diagnosis.isUnsettled(uuid)) continue;
     const isAdopted = diagnosis.adopted.has(uuid);
+    if (users.has(uuid)) {
+      if (isAdopted) findRowless(diagnosis, uuid, users);
+      continue;
+    }
     const hasChildren = children.has(uuid);
     const isUnknown = isAdopted || diagnosis.left.has(uuid);
     const isInner = hasChildren && (!isUnknown || file.seen?.label === 'none');
@@ -84,6 +88,17 @@ function recoverVolumes(diagnosis: Diagnosis): void {
       repair: `makes it the ${volume.readWrite ? 'volume' : 'read-only volume'} ${describeVolume(volume)}`,
     });
   }
+}
+
+/** An image without a row, of which a volume's row knows. */
+function findRowless(diagnosis: Diagnosis, uuid: string, users: ReturnType<Diagnosis['users']>): void {
+  const { volumes } = diagnosis.evidence.contents;
+  const owner = users.get(uuid)?.find(({ key }) => volumes.get(key)?.image === uuid);
+  if (owner === undefined) return;
+  diagnosis.find({
+    what: `The image ${uuid} of the volume ${describeVolume(owner)} is not in the catalog`,
+    repair: 'puts it there',
+  });
 }
 
 /** A volume under the key that it had. */

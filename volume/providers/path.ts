@@ -3,17 +3,10 @@ import { accessSync, closeSync, constants, existsSync, rmSync, statfsSync } from
 import { syncDirectory } from '../../src/atomic-file.ts';
 import { waitsFor } from '../../src/deadline.ts';
 import { faultPoint } from '../../src/fault-point.ts';
-import { log } from '../../src/log.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
-import {
-  changeCatalog,
-  identifySr,
-  type NewSr,
-  readCatalog,
-  type SrIdentity,
-  type SrPlace,
-} from '../catalog/catalog.ts';
-import { isCatalogDamaged, isUnreachable, toStorageError } from '../catalog/errors.ts';
+import { changeCatalog, identifySr, type NewSr, readCatalog } from '../catalog/catalog.ts';
+import { isUnreachable, toStorageError } from '../catalog/errors.ts';
+import { identifyDamaged } from '../catalog/identify.ts';
 import { listImages } from '../catalog/images.ts';
 import { listIntents } from '../catalog/intents.ts';
 import { goneSr, lockCatalog } from '../catalog/lock.ts';
@@ -69,22 +62,10 @@ function namesBeside(folder: string): readonly string[] {
 
 async function attach(configuration: Configuration, uuid: string): Promise<AttachedSr> {
   const path = folderOf(configuration);
-  const { name, description } = await identify({ path, uuid });
+  const { name, description } = await identifyDamaged({ path, uuid }, () =>
+    readCatalog({ path, uuid }, ({ identity }) => identity, { evenDestroying: true }),
+  );
   return { uuid, provider: 'path', path, configuration, name, description };
-}
-
-/** An SR whose catalog is damaged is attached too where a backup tells who it is: so it can be repaired. */
-async function identify(place: SrPlace): Promise<SrIdentity> {
-  try {
-    return await readCatalog(place, ({ identity }) => identity, { evenDestroying: true });
-  } catch (error) {
-    if (!isCatalogDamaged(error)) throw error;
-    const { identifyByBackup } = await import('../catalog/backup.ts');
-    const identity = identifyByBackup(place);
-    if (identity === undefined) throw error;
-    log('error', (error as Error).message);
-    return identity;
-  }
 }
 
 async function detach(sr: AttachedSr): Promise<void> {

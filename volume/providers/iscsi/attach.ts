@@ -5,6 +5,7 @@ import { waitsFor } from '../../../src/deadline.ts';
 import { log } from '../../../src/log.ts';
 import { changeCatalog, type SrIdentity } from '../../catalog/catalog.ts';
 import { listHosts } from '../../catalog/hosts.ts';
+import { identifyDamaged } from '../../catalog/identify.ts';
 import { splitLockTable } from '../../layout/gfs2-superblock.ts';
 import type { AttachedSr } from '../../sr/attached.ts';
 import type { Configuration } from '../provider.ts';
@@ -157,14 +158,16 @@ async function register(
   const members = await lockspaceMembers(splitLockTable(lockTable).filesystem);
   const self = describeThisHost(cluster, deviceSize(device));
   const path = mountPath(uuid);
-  const identity = await changeCatalog(
-    { path, uuid },
-    async (catalog) => {
-      refuseTwin(digestsOf(listHosts(catalog.database)), members, self);
-      await enter(catalog, device, self);
-      return catalog.identity;
-    },
-    { evenDestroying: true },
+  const identity = await identifyDamaged({ path, uuid }, () =>
+    changeCatalog(
+      { path, uuid },
+      async (catalog) => {
+        refuseTwin(digestsOf(listHosts(catalog.database)), members, self);
+        await enter(catalog, device, self);
+        return catalog.identity;
+      },
+      { evenDestroying: true },
+    ),
   );
   noteSpace(uuid);
   return identity;
