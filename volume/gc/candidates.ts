@@ -6,10 +6,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import { findImage, type Image } from '../catalog/images.ts';
 import type { Merge } from '../catalog/merges.ts';
 
-/**
- * What a merge is of. What is still written is not merged with a parent by which a snapshot without data is known: see
- * volume/cbt/index.ts.
- */
+/** What a merge is of. */
 export interface MergeImages {
   /** Is written, and then is what the child was. */
   readonly parent: Image;

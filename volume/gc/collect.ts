@@ -6,6 +6,7 @@ import type { Merge } from '../catalog/merges.ts';
 import type { AttachedSr } from '../sr/attached.ts';
 import { listMergeable } from './candidates.ts';
 import { type MergeOptions, type MergeOutcome, mergeOffline } from './merge.ts';
+import { keepReserve } from './reserve.ts';
 
 /** What a pass did, in numbers of images. */
 export interface Collected extends Readonly<Record<MergeOutcome, number>> {
@@ -29,7 +30,10 @@ export async function collect(sr: AttachedSr, options: MergeOptions): Promise<Co
     options.signal.throwIfAborted();
     const mergeable = await readCatalog(sr, ({ database }) => listMergeable(database));
     const [next] = mergeable.filter((merge) => !tried.has(nameOf(merge)));
-    if (next === undefined) return counts;
+    if (next === undefined) {
+      await keepReserve(sr);
+      return counts;
+    }
     tried.add(nameOf(next));
     const done = counts.merged;
     const outcome = await attempt(sr, next, {

@@ -16,7 +16,8 @@ import { loadProvider } from '../providers/provider.ts';
 import type { AttachedSr } from '../sr/attached.ts';
 import { findMergeable, type MergeImages } from './candidates.ts';
 import { stopAt } from './fault-points.ts';
-import { hasRoom } from './room.ts';
+import { releaseReserve, sizeOfReserve } from './reserve.ts';
+import { roomFor } from './room.ts';
 import { moveToParent, replaceChild } from './switch.ts';
 
 /** How a merge goes about it. */
@@ -103,7 +104,12 @@ async function begin(sr: AttachedSr, merge: Merge, locks: ImageLocks): Promise<B
       if (!(await locks.take(image, isMerged ? 'exclusive' : 'shared'))) return 'busy';
     }
     checkChain(sr.path, listChain(database, child));
-    if (!(await hasRoom(sr.path, images, space(sr).free))) return 'no-room';
+    const { free } = space(sr);
+    const needed = await roomFor(sr.path, images, free);
+    if (needed > free) {
+      if (needed > free + sizeOfReserve(sr.path)) return 'no-room';
+      releaseReserve(sr.path);
+    }
     const isRepeated = hasMerge(database, merge);
     const recordChanges = await beforeMerge(database, sr.path, parent, child);
     inTransaction(database, () => {

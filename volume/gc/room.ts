@@ -4,27 +4,31 @@ import { imageFile } from '../layout/sr-folder.ts';
 import type { MergeImages } from './candidates.ts';
 
 /** For tables of images and of the filesystem, in bytes. */
-const margin = 4n << 20n;
+const margin = 1n << 20n;
+/** Tables take this part of what they are about, at most. */
+const tablesPart = 256n;
 
 /**
- * Whether a merge has the room that it needs on the storage: for what the child holds where the parent holds nothing.
- * What the parent holds as well is written in place.
+ * The bytes that a merge needs on the storage: for what the child holds where the parent holds nothing. What the parent
+ * holds as well is written in place.
  *
  * The child's own size is an upper limit, so that the tables of images are read only where room is short.
  *
- * @param free bytes.
+ * @param free bytes; what is not more than that may be more than is needed.
  * @throws as mapAllocation.
  */
-export async function hasRoom(
-  folder: string,
-  { parent, child }: MergeImages,
-  free: bigint,
-): Promise<boolean> {
+export async function roomFor(folder: string, { parent, child }: MergeImages, free: bigint): Promise<bigint> {
   const childFile = imageFile(folder, child);
-  if ((allocatedSize(childFile) ?? 0n) + margin <= free) return true;
+  const most = withTables(allocatedSize(childFile) ?? 0n);
+  if (most <= free) return most;
   const own = await mapOwn(childFile, child.format);
   const there = await mapOwn(imageFile(folder, parent), parent.format);
-  return BigInt(countBeyond(own, there)) + margin <= free || countBeyond(own, there) === 0;
+  const beyond = BigInt(countBeyond(own, there));
+  return beyond === 0n ? 0n : withTables(beyond);
+}
+
+function withTables(bytes: bigint): bigint {
+  return bytes + bytes / tablesPart + margin;
 }
 
 async function mapOwn(file: string, format: string): Promise<readonly Extent[]> {

@@ -11,6 +11,7 @@ import {
   locksFolder,
   newCatalogName,
   repairedCatalogName,
+  reserveFile,
 } from './sr-folder.ts';
 
 /**
@@ -26,6 +27,7 @@ export function removeSrFiles(folder: string): void {
   // Before the catalog: backups without one are those of an SR that can be repaired.
   rmSync(backupsFolder(folder), { recursive: true, force: true });
   syncDirectory(folder);
+  rmSync(reserveFile(folder), { force: true });
   rmSync(catalogFile(folder), { force: true });
   syncDirectory(folder);
   faultPoint('destroy.catalog');

@@ -21,6 +21,14 @@ export const locksName = 'locks';
 /** The lock file of the catalog, in `locks`. */
 export const catalogLockName = 'catalog';
 
+/** Room kept for garbage collection: a file without content. */
+export const reserveName = 'reserve';
+
+/** The path of the file that keeps room for garbage collection. */
+export function reserveFile(folder: string): string {
+  return `${folder}/${reserveName}`;
+}
+
 /** The catalog's path. */
 export function catalogFile(folder: string): string {
   return `${folder}/${catalogName}`;
