@@ -81,7 +81,8 @@ function recoverVolumes(diagnosis: Diagnosis): void {
     const label = labelOf(diagnosis, uuid);
     const own = label !== undefined && !diagnosis.volumes.has(label.key) ? label : undefined;
     const writable = !hasChildren && isWritableFile(diagnosis, uuid);
-    const volume = own === undefined ? recovered(diagnosis, file, writable) : fromLabel(own, file, writable);
+    const volume =
+      own === undefined ? recovered(diagnosis, users, file, writable) : fromLabel(own, file, writable);
     diagnosis.volumes.set(volume.key, volume);
     diagnosis.find({
       what: `The image ${file.name} is ${isAdopted ? 'not in the catalog' : "no volume's, says the catalog"}`,
@@ -115,10 +116,15 @@ function fromLabel(label: LabelledVolume, { uuid, name, seen }: GoodFile, writab
 }
 
 /** A volume that nobody had, or of which nobody knows whose it was: its key is the image's uuid. */
-function recovered(diagnosis: Diagnosis, { uuid, name, seen }: GoodFile, writable: boolean): StoredVolume {
+function recovered(
+  diagnosis: Diagnosis,
+  users: ReturnType<Diagnosis['users']>,
+  { uuid, name, seen }: GoodFile,
+  writable: boolean,
+): StoredVolume {
   const family = diagnosis
     .chain(uuid)
-    .flatMap((ancestor) => [...diagnosis.volumes.values()].filter(({ image }) => image === ancestor))
+    .flatMap((ancestor) => users.get(ancestor) ?? [])
     .at(0);
   const of = family === undefined ? '' : ` of ${family.name.slice(0, 100)}`;
   return {
