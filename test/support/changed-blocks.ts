@@ -1,5 +1,5 @@
 /** What a backup program makes of the answer of Volume.list_changed_blocks. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import type { ChangedBlocks, Volume } from '../../src/smapi/interface.ts';
 import { formatOf } from './disk.ts';
 import { imageOf } from './volume-host.ts';
@@ -31,4 +31,10 @@ export function updateBackup(backup: Buffer, disk: Buffer, changed: ChangedBlock
 export function perform(volume: Volume, command: string): void {
   const options = ['-d', 'unmap', '-f', formatOf(volume)];
   execFileSync('qemu-io', [...options, '-c', command, '-c', 'flush', imageOf(volume)]);
+}
+
+/** Has who writes a disk die by SIGKILL after some commands of qemu-io; answers the signal by which it died. */
+export function dieAfter(volume: Volume, commands: readonly string[]): string | null {
+  const all = [...commands, 'sigraise 9'].flatMap((command) => ['-c', command]);
+  return spawnSync('qemu-io', ['-d', 'unmap', '-f', formatOf(volume), ...all, imageOf(volume)]).signal;
 }

@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it } from 'vitest';
 import type { ChangedBlocks, Volume } from '../../src/smapi/interface.ts';
 import { collectGarbage } from '../gc/collector.ts';
-import { backupBlock, blocksOf, perform, updateBackup } from '../support/changed-blocks.ts';
+import { backupBlock, blocksOf, dieAfter, perform, updateBackup } from '../support/changed-blocks.ts';
 import { checkConsistent } from '../support/consistency.ts';
 import { fill, read } from '../support/disk.ts';
 import { imageOf, VolumeHost } from '../support/volume-host.ts';
@@ -184,6 +184,27 @@ describe('the changed blocks of a disk', () => {
     perform(await disk.stat(), `write -z ${7 * backupBlock} 4096`);
     perform(await disk.stat(), `write -P 1 ${12 * backupBlock} 512`);
     expect(await disk.blocks(first, disk.key)).toEqual([2, 3, 7, 12]);
+  });
+
+  it('include all that was flushed by who was killed, who leaves no answer in doubt', async () => {
+    using host = new VolumeHost();
+    const disk = await Tracked.make(host);
+    await disk.write(1, 0, 16);
+    const first = await disk.snapshot();
+    const data = read(await disk.stat(first));
+    const killed = dieAfter(await disk.stat(), [
+      `write -P 9 ${4 * backupBlock} 4096`,
+      `discard ${8 * backupBlock} ${2 * backupBlock}`,
+      'flush',
+      `write -P 9 ${12 * backupBlock} ${backupBlock}`,
+    ]);
+    expect(killed).toBe('SIGKILL');
+    const changed = await disk.list(first, disk.key);
+    expect(blocksOf(changed)).toEqual(expect.arrayContaining([4, 8, 9]));
+    const now = read(await disk.stat());
+    expect(updateBackup(data, now, changed).equals(now)).toBe(true);
+    const next = await disk.snapshot();
+    expect((await disk.list(first, next)).bitmap).toBe(changed.bitmap);
   });
 
   it('include what is behind the end of the first, also in its last block', async () => {
