@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { faultPoint } from '../../src/fault-point.ts';
 import { log } from '../../src/log.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
@@ -97,6 +98,10 @@ async function start(
   const { key, path, sharable } = disk;
   const readOnly = mode === 'read-only';
   using chain = await lockChain(path, readOnly);
+  // Of an image that is only read, others may have the lock.
+  if (existsSync(processPlaces(key).folder) && findProcess(key) !== undefined) {
+    throw new PluginError('VolumeInUse', `The image ${path} is in use on this host.`);
+  }
   faultPoint('activate.image-locked');
   let record: ProcessRecord = { scheme: 'qcow2+file', path, mode, sharable, domains: [] };
   const note = (more: Partial<ProcessRecord>): void => {

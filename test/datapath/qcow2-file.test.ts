@@ -284,9 +284,9 @@ describe('the process of a disk', () => {
     const [pid] = diskProcesses(folder.path);
     expect(pid).toBeDefined();
     // A session of its own, which a signal to the caller's group does not reach.
-    expect(execFileSync('ps', ['-o', 'sid=', '-p', String(pid)], { encoding: 'utf8' }).trim()).toBe(
-      String(pid),
-    );
+    // proc(5): behind the name come the state, the parent, the group and the session.
+    const [, , , session] = (readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1) ?? '').split(' ');
+    expect(session).toBe(String(pid));
     await host.call('Datapath.detach', { uri, domain: '5' });
   });
 
@@ -343,6 +343,18 @@ describe('the process of a disk', () => {
     const refused = await host.failure('Datapath.activate', { uri, domain: '5' });
     expect(refused.params).toEqual(['VolumeInUse', expect.stringContaining(`is active in process ${pid}`)]);
     await host.call('Datapath.deactivate', { uri, domain: '5' });
+    expect(isFree(image)).toBe(true);
+  });
+
+  it('that only reads, and whose record is lost, is not joined by a second one', async () => {
+    const host = newHost();
+    const { image, uri } = newImage('disk.qcow2');
+    await host.call('Datapath.activate_readonly', { uri, domain: '5' });
+    rmSync(join(host.run, 'datapath'), { recursive: true });
+    const refused = await host.failure('Datapath.activate_readonly', { uri, domain: '6' });
+    expect(refused.params[0]).toBe('VolumeInUse');
+    expect(diskProcesses(folder.path)).toHaveLength(1);
+    await host.call('Datapath.detach', { uri, domain: '5' });
     expect(isFree(image)).toBe(true);
   });
 });

@@ -1,19 +1,19 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { mountUnitOf, moveToScope } from '../../src/systemd/scopes.ts';
 
 it('the unit of the mount that a path is on has the name that systemd gives it', () => {
-  const folder = mkdtempSync(join(tmpdir(), '.mount é-'));
+  const folder = mkdtempSync('/tmp/.mount é-');
   const point = join(folder, '.a b\\c-d');
   mkdirSync(point);
   execFileSync('mount', ['-t', 'tmpfs', 'none', point]);
   try {
-    const name = execFileSync('systemd-escape', ['--path', '--suffix=mount', point], { encoding: 'utf8' });
-    expect(mountUnitOf(`${point}/images/disk.qcow2`)).toBe(name.trim());
-    expect(mountUnitOf(`${point}-beside`)).not.toBe(name.trim());
+    // As `systemd-escape --path --suffix=mount` says.
+    const name = `tmp-.mount\\x20\\xc3\\xa9\\x2d${folder.slice(-6)}-.a\\x20b\\x5cc\\x2dd.mount`;
+    expect(mountUnitOf(`${point}/images/disk.qcow2`)).toBe(name);
+    expect(mountUnitOf(`${point}-beside`)).not.toBe(name);
   } finally {
     execFileSync('umount', [point]);
     rmSync(folder, { recursive: true });
