@@ -50,10 +50,10 @@ describe.each(['raw', 'qcow2'])('an SR without room, with a root of %s', (format
     takeRoom(host);
     await host.call('Volume.destroy', { sr, key: snapshot.key });
     expect(await collectGarbage(host)).toBe(`${sr}: 1 images merged\n`);
-    expect(runs(await host.call('Volume.stat', { sr, key }))).toBe(`2x${size}`);
     const { bavail, bsize } = statfsSync(host.path);
     expect(bavail * bsize).toBeGreaterThan(size - (4 << 20));
     rmSync(join(host.path, 'ballast'));
+    expect(runs(await host.call('Volume.stat', { sr, key }))).toBe(`2x${size}`);
     checkConsistent(host);
   });
 
@@ -80,9 +80,9 @@ describe.each(['raw', 'qcow2'])('an SR without room, with a root of %s', (format
       `${sr}: 1 images merged, left for later: 1 without the room that a merge needs\n`,
     );
     expect(existsSync(reserve)).toBe(false);
+    rmSync(join(host.path, 'ballast'));
     expect(runs(await host.call('Volume.stat', { sr, key: small }))).toBe(`1x65536 0x${size - 65_536}`);
     expect(runs(await host.call('Volume.stat', { sr, key: big }))).toBe(`1x${8 << 20} 0x${size - (8 << 20)}`);
-    rmSync(join(host.path, 'ballast'));
     expect(await collectGarbage(host)).toBe(`${sr}: 1 images merged\n`);
     expect(existsSync(reserve)).toBe(true);
     checkConsistent(host);

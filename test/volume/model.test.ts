@@ -5,8 +5,10 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Volume } from '../../src/smapi/interface.ts';
+import { runCollector } from '../gc/collector.ts';
 import { checkConsistent } from '../support/consistency.ts';
 import { fill, read } from '../support/disk.ts';
+import { GuestLock } from '../support/guest-lock.ts';
 import { Random } from '../support/random.ts';
 import { VolumeHost } from '../support/volume-host.ts';
 import { Worker } from '../support/worker.ts';
@@ -46,6 +48,15 @@ describe(`random operations, seed ${seed}`, () => {
     await Promise.all(workers.map((worker) => worker.end()));
     host[Symbol.dispose]();
   });
+
+  /** One more process collects garbage beside the others. */
+  async function collect(): Promise<void> {
+    const { stdout, stderr, exitCode } = await runCollector(host);
+    if (exitCode !== 0 || stdout.includes('failed'))
+      throw new Error(`garbage collection: ${stdout}${stderr}`);
+    const merged = Number(/: (\d+) images merged/.exec(stdout)?.[1]);
+    counts.set('merge', (counts.get('merge') ?? 0) + merged);
+  }
 
   /** What a process does next; undefined where nothing fits. */
   function choose(worker: Worker, busy: Set<Model>): Operation | undefined {
@@ -163,9 +174,14 @@ describe(`random operations, seed ${seed}`, () => {
     const blocks = 1 + random.below(volume.content.length - start);
     const byte = random.below(256);
     return async () => {
-      const found = await worker.call('Volume.stat', { sr, key: volume.key });
-      checkContent(found, volume);
-      fill(found, byte, start * block, blocks * block);
+      for (let isDone = false; !isDone; ) {
+        using lock = new GuestLock();
+        const found = await worker.call('Volume.stat', { sr, key: volume.key });
+        isDone = await lock.take(found);
+        if (!isDone) continue;
+        checkContent(found, volume);
+        fill(found, byte, start * block, blocks * block);
+      }
       return () => {
         volume.content.fill(byte, start, start + blocks);
         count('write');
@@ -197,12 +213,14 @@ describe(`random operations, seed ${seed}`, () => {
   }
 
   it(`in ${rounds} rounds of ${processes} processes have the model's outcome`, {
-    timeout: 60_000 + rounds * 2_000,
+    timeout: 60_000 + rounds * 4_000,
   }, async () => {
     console.log(`seed ${seed}`);
     for (let round = 1; round <= rounds; round++) {
       const busy = new Set<Model>();
+      const collecting = round % 4 === 0 ? collect() : undefined;
       const done = await Promise.all(workers.map((worker) => choose(worker, busy)?.()));
+      await collecting;
       // In the order of the processes, so that a seed replays.
       for (const change of done) change?.();
       if (round % 40 === 0) await checkAll();

@@ -21,12 +21,6 @@ export function hasMerge(database: DatabaseSync, { parent, child }: Merge): bool
   return statement.get(parent, child) !== undefined;
 }
 
-/** Whether an image is the parent or the child of a merge that has been begun, and not ended. */
-export function isMerging(database: DatabaseSync, image: string): boolean {
-  const statement = database.prepare('SELECT 1 FROM merges WHERE parent = :image OR child = :image LIMIT 1');
-  return statement.get({ image }) !== undefined;
-}
-
 /** Records that the parent's file takes the child's place, so that file and rows disagree until {@link removeMerge}. */
 export function markSwitching(database: DatabaseSync, { parent }: Merge): void {
   database.prepare('UPDATE merges SET switching = 1 WHERE parent = ?').run(parent);

@@ -4,7 +4,7 @@ import { imageFile } from '../layout/sr-folder.ts';
 import type { MergeImages } from './candidates.ts';
 
 /** For tables of images and of the filesystem, in bytes. */
-const margin = 1n << 20n;
+const margin = 512n << 10n;
 /** Tables take this part of what they are about, at most. */
 const tablesPart = 256n;
 
@@ -36,7 +36,7 @@ async function mapOwn(file: string, format: string): Promise<readonly Extent[]> 
 }
 
 /** The bytes of some parts of a disk that are in none of others. Both are in order, and each without overlaps. */
-export function countBeyond(
+function countBeyond(
   parts: readonly Pick<Extent, 'start' | 'length'>[],
   others: readonly Pick<Extent, 'start' | 'length'>[],
 ): number {
