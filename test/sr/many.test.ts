@@ -11,7 +11,9 @@ function addVolumes(host: VolumeHost, count: number): void {
   const database = new DatabaseSync(join(host.path, 'catalog.sqlite'));
   database.exec('PRAGMA journal_mode = PERSIST; BEGIN');
   const addImage = database.prepare("INSERT INTO images VALUES (?, 'raw', NULL, 4096, 0)");
-  const addVolume = database.prepare("INSERT INTO volumes VALUES (?, ?, 'one of many', '', 1, 0)");
+  const addVolume = database.prepare(
+    "INSERT INTO volumes (key, image, name, description, read_write, sharable) VALUES (?, ?, 'one of many', '', 1, 0)",
+  );
   for (let index = 0; index < count; index++) {
     const image = crypto.randomUUID();
     const file = join(host.path, 'images', `${image}.raw`);
