@@ -141,23 +141,25 @@ export async function disconnectNbd(device: NbdDevice, timeout: number): Promise
     }
     await sleep(20);
   }
-  await dropNbd(device);
+  if (await dropNbd(device)) return;
+  throw new PluginError(
+    'DeviceInUse',
+    `The kernel does not let go of /dev/${name}, which ${describeHolders(name)} has open; see its log and repeat the call.`,
+  );
 }
 
-/** Disconnects a device whoever uses it: its server is gone, so that all its I/O fails. */
-export async function dropNbd(device: NbdDevice): Promise<void> {
-  if (!isConnected(device)) return;
-  const failure = await nbdClient(['-d', nbdPath(device)]);
-  const end = performance.now() + kernelTimeout;
-  while (isConnected(device)) {
-    if (performance.now() >= end) {
-      throw new PluginError(
-        'DeviceInUse',
-        `The kernel does not let go of ${nbdPath(device)}${failure === undefined ? '' : ` (${failure})`}; see its log and repeat the call.`,
-      );
-    }
-    await sleep(5);
+/**
+ * Disconnects a device whoever uses it: all its I/O fails from then on.
+ *
+ * @returns whether it is free; otherwise it is once its last user has closed it, and nobody is given it before.
+ */
+export async function dropNbd(device: NbdDevice, timeout = kernelTimeout): Promise<boolean> {
+  if (!isConnected(device)) return true;
+  await nbdClient(['-d', nbdPath(device)]);
+  for (const end = performance.now() + timeout; isConnected(device); await sleep(5)) {
+    if (performance.now() >= end) return false;
   }
+  return true;
 }
 
 /** Devices that nobody has, and then one that the kernel makes. */

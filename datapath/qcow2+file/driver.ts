@@ -80,7 +80,7 @@ export const qcow2FileDriver: DiskDriver<ProcessRecord, DiskServer> = {
   },
   async cleanUp({ key }, record) {
     removeDeviceLink(key);
-    if (record?.nbd !== undefined) await dropNbd(record.nbd);
+    if (record?.nbd !== undefined) await dropNbd(record.nbd, lossyTimeout);
     removeProcessFiles(key);
   },
 };
@@ -162,7 +162,7 @@ async function disconnect(device: NbdDevice, lossy: boolean): Promise<void> {
     if (!lossy || !(error instanceof PluginError && error.name === 'DeviceInUse')) throw error;
     log('warning', `${error.message} It is disconnected all the same.`);
     await tolerate(lossy, async () => flushNbd(device));
-    await dropNbd(device);
+    await dropNbd(device, lossyTimeout);
   }
 }
 
