@@ -21,6 +21,7 @@ if (output === undefined || (flag !== undefined && flag !== '--fault-points')) {
 const apart: readonly { readonly module: string; readonly out: string }[] = [
   { module: 'volume/plugin/diagnostics.ts', out: 'diagnostics' },
   { module: 'volume/sr/probe.ts', out: 'probe' },
+  { module: 'volume/sr/health-watcher.ts', out: 'health-watcher' },
   { module: 'volume/providers/iscsi/userspace.ts', out: 'userspace' },
   { module: 'volume/iscsi/kernel/index.ts', out: 'initiator' },
   { module: 'cluster/index.ts', out: 'cluster' },

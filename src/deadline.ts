@@ -37,14 +37,27 @@ export function waitsFor(what: string, limit = defaultLimit): void {
     `${call} has waited ${given / 1000} s for ${what}; look into the kernel's log and at that storage, and repeat the call once it answers.`,
   );
   const answer = speaksJson ? formatJson(toWireError(error)) : `${call}: ${error.message}`;
-  posix().setDeadline(
-    given,
-    speaksJson ? 1 : 2,
-    `${answer}\n`,
-    error.message,
-    Number(process.env.GFS2_SR_LAUNCHER ?? 0),
-  );
+  posix().setDeadline(given, speaksJson ? 1 : 2, `${answer}\n`, error.message, launcher(), 1);
   set = true;
+}
+
+/** Whether this process is a call, which another of its threads can answer for. */
+export function canAnswerForHung(): boolean {
+  return call !== '';
+}
+
+/**
+ * Answers for the thread of a call that hangs, from another thread, and ends the process; without effect when the call
+ * has its answer.
+ *
+ * @param answer its result, as JSON.
+ */
+export function answerForHung(answer: string): void {
+  posix().setDeadline(0, 1, `${answer}\n`, '', launcher(), 0);
+}
+
+function launcher(): number {
+  return Number(process.env.GFS2_SR_LAUNCHER ?? 0);
 }
 
 /** The call has its answer: it can wait for nothing any more. */

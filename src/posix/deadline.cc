@@ -35,7 +35,7 @@ void Deadline::Answer() const {
   }
   // The thread that hangs keeps this process, and the caller reads to the end of its pipes.
   for (int fd = 0; fd <= 2; ++fd) close(fd);
-  if (launcher_ != 0 && launcher_ == getppid()) kill(launcher_, SIGUSR1);
-  Log(LOG_ERR, line_);
-  _exit(1);
+  if (launcher_ != 0 && launcher_ == getppid()) kill(launcher_, exit_code_ == 0 ? SIGUSR2 : SIGUSR1);
+  if (!line_.empty()) Log(LOG_ERR, line_);
+  _exit(exit_code_);
 }

@@ -18,13 +18,18 @@ class Deadline {
   }
 
   // False where the host starts no more threads.
-  bool Set(uint64_t milliseconds, int fd, std::string answer, std::string line, pid_t launcher) {
+  bool Set(uint64_t milliseconds, int fd, std::string answer, std::string line, pid_t launcher, int exit_code) {
     uv_mutex_lock(&mutex_);
+    if (ended_) {
+      uv_mutex_unlock(&mutex_);
+      return true;
+    }
     end_ = uv_hrtime() + milliseconds * 1000000;
     fd_ = fd;
     answer_ = std::move(answer);
     line_ = std::move(line);
     launcher_ = launcher;
+    exit_code_ = exit_code;
     if (!started_) {
       uv_thread_t thread;
       started_ = uv_thread_create(&thread, Watch, this) == 0;
@@ -39,6 +44,7 @@ class Deadline {
     // Once it has passed, its thread keeps the mutex, and whoever comes here waits to be ended.
     uv_mutex_lock(&mutex_);
     end_ = kNever;
+    ended_ = true;
     uv_mutex_unlock(&mutex_);
   }
 
@@ -60,5 +66,7 @@ class Deadline {
   std::string answer_;
   std::string line_;
   pid_t launcher_ = 0;
+  int exit_code_ = 1;
   bool started_ = false;
+  bool ended_ = false;
 };

@@ -11,11 +11,19 @@ interface Posix {
   /** fsetxattr(2); answers 0 or the errno. */
   setXattr(fd: number, name: string, text: string): number;
   /**
-   * Unless it is set again or ended by then, ends this process with exit code 1 after `answer` was written
-   * to `fd` and `line` to syslog; `launcher`, its parent or 0, is told by SIGUSR1.
+   * Unless it is set again or ended by then, ends this process with an exit code after `answer` was written to `fd`
+   * and `line`, unless empty, to syslog; `launcher`, its parent or 0, is told by SIGUSR1, or by SIGUSR2 of the exit
+   * code 0. All threads of a process have one deadline.
    */
-  setDeadline(milliseconds: number, fd: number, answer: string, line: string, launcher: number): void;
-  /** From its return on, no deadline ends this process. */
+  setDeadline(
+    milliseconds: number,
+    fd: number,
+    answer: string,
+    line: string,
+    launcher: number,
+    exitCode: 0 | 1,
+  ): void;
+  /** From its return on, no deadline ends this process, nor does one that is set later. */
   endDeadline(): void;
   /** _exit(2): at once, without a word to anything that is under way in this process. */
   exit(code: number): never;

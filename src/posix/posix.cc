@@ -6,10 +6,10 @@
 //   getXattr(fd, name) -> the extended attribute's text, or the errno
 //   setXattr(fd, name, text) -> 0, or the errno
 //   exchange(path, other) -> 0, or the errno: each name gets what the other had
-//   setDeadline(milliseconds, fd, answer, line, launcher): unless it is set again or
-//     ended by then, writes the answer to fd and the line to syslog, tells the
+//   setDeadline(milliseconds, fd, answer, line, launcher, exitCode): unless it is set
+//     again or ended by then, writes the answer to fd and the line to syslog, tells the
 //     launcher (a parent process, or 0), and ends this process
-//   endDeadline(): from its return on, no deadline ends this process
+//   endDeadline(): from its return on, no deadline ends this process, nor does a later one
 //   exit(code): ends this process at once; Node's own waits for its threads
 //   alignedBuffer(length) -> memory that begins at a page, as direct I/O needs it
 #include <errno.h>
@@ -123,21 +123,23 @@ napi_value Exchange(napi_env env, napi_callback_info info) {
 }
 
 napi_value SetDeadline(napi_env env, napi_callback_info info) {
-  napi_value argv[5];
+  napi_value argv[6];
   int64_t milliseconds = 0;
   int32_t fd = -1;
   std::string answer;
   std::string line;
   int32_t launcher = 0;
+  int32_t exit_code = 1;
   if (!Arguments(env, info, argv) || napi_get_value_int64(env, argv[0], &milliseconds) != napi_ok ||
       napi_get_value_int32(env, argv[1], &fd) != napi_ok || !Text(env, argv[2], answer) ||
-      !Text(env, argv[3], line) || napi_get_value_int32(env, argv[4], &launcher) != napi_ok) {
+      !Text(env, argv[3], line) || napi_get_value_int32(env, argv[4], &launcher) != napi_ok ||
+      napi_get_value_int32(env, argv[5], &exit_code) != napi_ok) {
     napi_throw_type_error(env, nullptr,
-                          "setDeadline(milliseconds, fd, answer, line, launcher) takes integers and strings");
+                          "setDeadline(milliseconds, fd, answer, line, launcher, exitCode) takes integers and strings");
     return nullptr;
   }
   if (!Deadline::Get().Set(static_cast<uint64_t>(milliseconds), fd, std::move(answer), std::move(line),
-                           launcher)) {
+                           launcher, exit_code)) {
     napi_throw_error(env, nullptr, "this host starts no more threads");
   }
   return nullptr;

@@ -3,6 +3,8 @@ import { type Catalog, readCatalog } from '../catalog/catalog.ts';
 import { isLockTimeout, isNotWritable, isUnreachable, toStorageError } from '../catalog/errors.ts';
 import { loadProvider, type Space } from '../providers/provider.ts';
 import { type AttachedSr, getAttached } from './attached.ts';
+import { describeSr } from './description.ts';
+import { watchHealth } from './health-watch.ts';
 
 /** Milliseconds to wait for others: who asks how an SR is wants to hear of what they wait for. */
 const patience = 20_000;
@@ -16,23 +18,12 @@ const patience = 20_000;
 export const stat: Handler<'SR.stat'> = async ({ sr }) => {
   const attached = getAttached(sr);
   const provider = await loadProvider(attached.provider);
-  const form = (
-    { name, description }: { name: string; description: string },
-    space: Space,
-    health: Health,
-  ): SrStat => ({
-    sr: attached.uuid,
-    uuid: attached.uuid,
-    name,
-    description,
-    free_space: space.free,
-    total_space: space.total,
-    datasources: [],
-    clustered: provider.clustered,
-    health,
-  });
+  const form = (named: Pick<AttachedSr, 'name' | 'description'>, space: Space, health: Health): SrStat =>
+    describeSr({ ...named, uuid: attached.uuid }, provider.clustered, space, health);
   const storage = await provider.health?.(attached);
   if (storage !== undefined && !storage.usable) return form(attached, storage.space, storage.health);
+  using _watch =
+    storage === undefined ? undefined : watchHealth({ sr: attached, clustered: provider.clustered });
   try {
     const catalog = await readCatalog(attached, ({ identity, destroying }) => ({ identity, destroying }), {
       evenDestroying: true,

@@ -1,0 +1,25 @@
+/** The thread of a watch: see health-watch.ts. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { workerData } from 'node:worker_threads';
+import { answerForHung } from '../../src/deadline.ts';
+import { calls } from '../../src/smapi/interface.ts';
+import { formatJson } from '../../src/smapi/json.ts';
+import { loadProvider } from '../providers/provider.ts';
+import { describeSr } from './description.ts';
+import type { Watched } from './health-watch.ts';
+
+/** Milliseconds between two looks; most calls are over before the first one. */
+const interval = 1_000;
+
+async function watch({ sr, clustered }: Watched): Promise<never> {
+  const { health } = await loadProvider(sr.provider);
+  for (;;) {
+    await sleep(interval);
+    const storage = await health?.(sr);
+    if (storage?.usable !== false) continue;
+    const stat = describeSr(sr, clustered, storage.space, storage.health);
+    answerForHung(formatJson(calls['SR.stat'].result.encode(stat, 'result')));
+  }
+}
+
+void watch(workerData as Watched);
