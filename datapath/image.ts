@@ -2,6 +2,7 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, type Stats } from 'node:fs';
 import { waitsFor } from '../src/deadline.ts';
 import { lock } from '../src/locks/flock.ts';
+import { lockFromBackground } from '../src/locks/giving-way.ts';
 import { findImageHolder } from '../src/locks/image-holder.ts';
 import { NamedError, PluginError } from '../src/smapi/errors.ts';
 
@@ -10,6 +11,9 @@ import { NamedError, PluginError } from '../src/smapi/errors.ts';
  * host still caches a lock that it gave up.
  */
 const lockTimeout = 1_000;
+
+/** How often at most an image's file may be replaced while it is waited for. */
+const replacements = 5;
 
 /** The format of an image, as its owner states it. */
 export type ImageFormat = 'raw' | 'qcow2';
@@ -45,24 +49,33 @@ export async function openLockedImage(
   readOnly: boolean,
   shared: boolean,
 ): Promise<number> {
-  checkImage(path, format);
-  let image: number;
+  for (let tries = 1; ; tries++) {
+    checkImage(path, format);
+    const image = openImage(path, readOnly);
+    try {
+      await lockImage(image, path, shared);
+      // Only what holds under the lock counts: until then its volume could be resized or destroyed.
+      const found = fstatSync(image);
+      if (found.nlink > 0) {
+        checkServable(path, format, found);
+        if (!readOnly && (found.mode & constants.S_IWUSR) === 0) throw frozen(path);
+        return image;
+      }
+    } catch (error) {
+      closeSync(image);
+      throw error;
+    }
+    closeSync(image);
+    // A merge puts another file in an image's place.
+    if (tries === replacements) throw missing(path);
+  }
+}
+
+function openImage(path: string, readOnly: boolean): number {
   try {
-    image = openSync(path, (readOnly ? constants.O_RDONLY : constants.O_RDWR) | constants.O_NOFOLLOW);
+    return openSync(path, (readOnly ? constants.O_RDONLY : constants.O_RDWR) | constants.O_NOFOLLOW);
   } catch (error) {
     throw openFailed(path, error);
-  }
-  try {
-    await lockImage(image, path, shared);
-    // Only what holds under the lock counts: until then its volume could be resized or destroyed.
-    const found = fstatSync(image);
-    if (found.nlink === 0) throw missing(path);
-    checkServable(path, format, found);
-    if (!readOnly && (found.mode & constants.S_IWUSR) === 0) throw frozen(path);
-    return image;
-  } catch (error) {
-    closeSync(image);
-    throw error;
   }
 }
 
@@ -102,8 +115,9 @@ async function lockImage(image: number, path: string, shared: boolean): Promise<
   try {
     await lock(image, shared ? 'shared' : 'exclusive', lockTimeout, `the image ${path}`);
   } catch (error) {
-    if (error instanceof PluginError && error.name === 'LockTimeout') throw refusal(image, path);
-    throw error;
+    if (!(error instanceof PluginError && error.name === 'LockTimeout')) throw error;
+    // Disks go before garbage collection.
+    if (!(await lockFromBackground(image, shared ? 'shared' : 'exclusive'))) throw refusal(image, path);
   }
 }
 

@@ -2,7 +2,8 @@
 import { execFileSync } from 'node:child_process';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Volume } from '../../src/smapi/interface.ts';
-import { checkImageFile } from '../support/disk.ts';
+import { collectGarbage, runCollector } from '../gc/collector.ts';
+import { checkImageFile, fill } from '../support/disk.ts';
 import { imageOf, VolumeHost } from '../support/volume-host.ts';
 import { diskProcesses, Host } from './host.ts';
 
@@ -164,4 +165,33 @@ it('a running disk is seen without touching its SR', async () => {
   expect(activeImages('/somewhere/else')).toEqual([]);
   await deactivate(volume, '1');
   expect(activeImages(volumes.path)).toEqual([]);
+});
+
+it('run while garbage collection has their images, which gives way and goes on once they have ended', async () => {
+  const volume = await volumes.call('Volume.create', {
+    sr,
+    name: 'busy',
+    description: '',
+    size: BigInt(64 * MiB),
+    sharable: false,
+  });
+  const snapshot = await volumes.call('Volume.snapshot', { sr, key: volume.key });
+  fill(await current(volume), 7, 0, 32 * MiB);
+  await volumes.call('Volume.destroy', { sr, key: snapshot.key });
+  const slow = runCollector(volumes, {}, '--rate', '1');
+  for (;;) {
+    const tasks = await Promise.all(
+      (await volumes.call('Task.ls', {})).map((id) => volumes.call('Task.stat', { id })),
+    );
+    if (tasks.some(({ state }) => state[0] === 'Pending' && state[1] > 0)) break;
+  }
+  const disk = await activate(volume, 'u0');
+  expect((await slow).stdout).toBe(`${sr}: 0 images merged, left for later: 1 gave way to who needed them\n`);
+  expect(content(disk)).toEqual([7, 7, 7, 7]);
+  write(disk, 8, MiB);
+  expect(await collectGarbage(volumes)).toBe(`${sr}: 0 images merged, left for later: 1 in use\n`);
+  await deactivate(volume, 'u0');
+  expect(await collectGarbage(volumes)).toContain('1 images merged');
+  expect(content(await activate(volume, 'u0'))).toEqual([7, 8, 7, 7]);
+  await deactivate(volume, 'u0');
 });
