@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
+import { commandFolders } from './find-command.ts';
 import { PluginError } from './smapi/errors.ts';
 
 /** What a command printed and how it ended. */
@@ -91,8 +92,7 @@ function lateness(pid: number | undefined): Late | undefined {
   }
 }
 
-/** Where administrative tools live on hosts whose PATH, as xapi's, may lack them. */
-const path = `${process.env.PATH ?? ''}:/usr/sbin:/sbin:/usr/bin:/bin`;
+const path = commandFolders.join(':');
 
 /**
  * Runs a command without a shell, in the C locale, and waits for it.

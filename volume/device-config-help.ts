@@ -25,7 +25,8 @@ export const deviceConfigHelp = {
   /** An absolute path, for `provider=path`. */
   path: 'With provider=path: the absolute path of an existing directory on a local filesystem.',
   /** For SR.create: kept in the SR. */
-  'image-format': 'Format of the images of new volumes: qcow2 (default) or raw; given to SR.create.',
+  'image-format':
+    'Format of the images of new volumes: qcow2 (default), raw, or vhd for hosts with tapdisk; given to SR.create.',
   /** Written by SR.create and SR.probe. */
   sr_uuid: 'UUID of the SR to attach; SR.create and SR.probe answer it.',
   /** Consent of a person, for one SR.create. */

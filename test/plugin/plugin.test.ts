@@ -7,6 +7,7 @@ import type { CallName, Result } from '../../src/smapi/interface.ts';
 import { volumePlugin } from '../../volume/calls.ts';
 import { deviceConfigHelp } from '../../volume/device-config-help.ts';
 import { startFakeSystemd } from '../support/fake-systemd.ts';
+import { hasBlktap } from '../support/vhd.ts';
 import { type CallFailed, readAnswer, runProcess } from '../support/xapi.ts';
 
 const main = join(import.meta.dirname, '../../volume/main.ts');
@@ -48,7 +49,7 @@ describe('Plugin.query', () => {
       plugin: 'gfs2',
       required_api_version: '5.0',
       required_cluster_stack: ['corosync'],
-      supported_image_formats: ['raw', 'qcow2'],
+      supported_image_formats: hasBlktap ? ['raw', 'qcow2', 'vhd'] : ['raw', 'qcow2'],
       version: (
         JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8')) as {
           version: string;

@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import type { Volume } from '../../src/smapi/interface.ts';
+import { fillVhd, readVhd } from './vhd.ts';
 import { imageOf } from './volume-host.ts';
 
 /** The format that a volume's URI names. */
@@ -11,12 +12,17 @@ export function formatOf(volume: Volume): string {
 
 /** Fills `length` bytes from `offset` with one byte, durably. */
 export function fill(volume: Volume, byte: number, offset: number, length: number): void {
+  if (formatOf(volume) === 'vhd') {
+    fillVhd(imageOf(volume), byte, offset, length);
+    return;
+  }
   const command = `write -P ${byte} ${offset} ${length}`;
   execFileSync('qemu-io', ['-f', formatOf(volume), '-c', command, '-c', 'flush', imageOf(volume)]);
 }
 
 /** All bytes of a volume's disk. */
 export function read(volume: Volume): Buffer {
+  if (formatOf(volume) === 'vhd') return readVhd(imageOf(volume));
   const copy = `${imageOf(volume)}.copy-${process.pid}`;
   try {
     execFileSync('qemu-img', ['convert', '-f', formatOf(volume), '-O', 'raw', imageOf(volume), copy]);
@@ -43,5 +49,9 @@ export function runs(volume: Volume): string {
 /** Throws unless an image is in order: no leaked cluster, no corruption. */
 export function checkImageFile(file: string): void {
   if (file.endsWith('.raw')) return;
+  if (file.endsWith('.vhd')) {
+    execFileSync('vhd-util', ['check', '-n', file], { stdio: 'pipe' });
+    return;
+  }
   execFileSync('qemu-img', ['check', '-q', '-f', 'qcow2', file], { stdio: 'pipe' });
 }

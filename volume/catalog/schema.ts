@@ -10,7 +10,7 @@ export const schemaVersion = 2;
 export const applicationId = 0x67535201;
 
 /** Formats of images, which are also the ends of their files' names; best known first. */
-export const imageFormats = ['raw', 'qcow2'] as const;
+export const imageFormats = ['raw', 'qcow2', 'vhd'] as const;
 export type ImageFormat = (typeof imageFormats)[number];
 
 /** Also what makes it in a catalog of version 1. */

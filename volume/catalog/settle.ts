@@ -79,13 +79,14 @@ async function settleKept(database: DatabaseSync, folder: string, image: Image):
   using lock = lockImage(file);
   if (lock === undefined) return;
   const driver = formatDriver(image.format);
+  await driver.settle?.(file, lock.fd);
   const size = driver.size(file);
   const parent = image.parent === undefined ? undefined : findImage(database, image.parent);
   const found = driver.backing(file);
   const expected = backingOn(parent);
   let released: number | undefined;
   if (found?.name !== expected?.name || found?.format !== expected?.format) {
-    await setBacking(file, expected, lock.fd);
+    await setBacking(image, file, expected, lock.fd);
     // The kernel ends what qemu-img inherited a little after qemu-img, and the call at hand may need the image.
     released = lock.fd;
   }

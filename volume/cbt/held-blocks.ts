@@ -1,4 +1,6 @@
 import { PluginError } from '../../src/smapi/errors.ts';
+import { listHeldParts } from '../../src/vhd/header.ts';
+import type { Image } from '../catalog/images.ts';
 import type { Extent } from '../images/allocation-map.ts';
 import { qemuImg } from '../images/qemu-img.ts';
 import { toBitmap } from './bitmap.ts';
@@ -7,12 +9,17 @@ import { toBitmap } from './bitmap.ts';
 export const readingLimit = 600_000;
 
 /**
- * The blocks of which a qcow2 image that builds on another holds something itself, also zeros: in all others it reads
- * as its parent. The image is checked, and nobody writes to it; its parents are not opened.
+ * The blocks of which an image that builds on another holds something itself, also zeros: in all others it reads
+ * as its parent. Of a vhd image they are those of its own blocks of 2 MiB. The image is checked, and nobody writes to it;
+ * its parents are not opened.
  *
  * @throws PluginError `ToolMissing`, `ToolTooOld`, `ImageToolFailed`.
  */
-export async function readHeldBlocks(file: string, size: bigint): Promise<Uint8Array> {
+export async function readHeldBlocks(
+  file: string,
+  { format, virtualSize: size }: Pick<Image, 'format' | 'virtualSize'>,
+): Promise<Uint8Array> {
+  if (format === 'vhd') return toBitmap(listHeldParts(file), Number(size));
   const image = { driver: 'qcow2', backing: null, file: { driver: 'file', filename: file } };
   const { stdout } = await qemuImg(['map', '--output=json', `json:${JSON.stringify(image)}`], file, {
     timeout: readingLimit,

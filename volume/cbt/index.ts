@@ -81,7 +81,7 @@ async function readHeld(folder: string, image: Image, parent: Image): Promise<Ui
   const file = imageFile(folder, image);
   waitsFor(`the storage of the SR in ${folder} to say what the image ${file} holds`, readingLimit);
   checkImage(folder, image, parent);
-  return await readHeldBlocks(file, image.virtualSize);
+  return await readHeldBlocks(file, image);
 }
 
 function moveAll(database: DatabaseSync, from: string, to: string | undefined, held: Uint8Array): void {

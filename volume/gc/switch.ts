@@ -110,7 +110,7 @@ export async function moveToParent(
   });
   stopAt('rows');
   for (const [index, image] of children.entries()) {
-    await setBacking(imageFile(folder, image), backingOn(parent), locks.fd(image));
+    await setBacking(image, imageFile(folder, image), backingOn(parent), locks.fd(image));
     stopAt('rebased', index);
     removeIntent(database, image);
   }

@@ -9,6 +9,7 @@ import { qemuImg } from './qemu-img.ts';
 /** qcow2 images. */
 export const qcow2Format: FormatDriver = {
   granularity: 512n,
+  maximum: 16n << 40n,
 
   async create(file, bytes, backing) {
     // Made here, for its mode, and so that the lock on it lasts as long as qemu-img.

@@ -15,6 +15,7 @@ import type { FormatDriver } from './format.ts';
 export const rawFormat: FormatDriver = {
   // The sectors of some LUNs, so that direct I/O reaches a disk's end.
   granularity: 4096n,
+  maximum: 16n << 40n,
 
   create(file, bytes) {
     const fd = openSync(file, 'wx', 0o600);

@@ -69,7 +69,7 @@ export async function changeTree(
   }
   stopAt(change.call, 'rows');
   for (const { image, parent } of change.rebases ?? []) {
-    await setBacking(imageFile(folder, image), backingOn(parent), locks.fd(image));
+    await setBacking(image, imageFile(folder, image), backingOn(parent), locks.fd(image));
     stopAt(change.call, 'rebased');
     removeIntent(database, image);
   }

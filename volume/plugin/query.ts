@@ -1,4 +1,5 @@
 import packageJson from '../../package.json' with { type: 'json' };
+import { hasCommand } from '../../src/find-command.ts';
 import type { CallName, Handler } from '../../src/smapi/interface.ts';
 import { volumePlugin } from '../calls.ts';
 import { imageFormats } from '../catalog/schema.ts';
@@ -49,5 +50,5 @@ export const query: Handler<'Plugin.query'> = () => ({
   ],
   configuration: deviceConfigHelp,
   required_cluster_stack: readSettings().requiredClusterStack,
-  supported_image_formats: imageFormats,
+  supported_image_formats: imageFormats.filter((format) => format !== 'vhd' || hasCommand('vhd-util')),
 });

@@ -2,6 +2,7 @@ import { PluginError } from '../../src/smapi/errors.ts';
 import type { Handler } from '../../src/smapi/interface.ts';
 import { isUuid } from '../../src/uuid.ts';
 import { parseDeviceConfig, parseImageFormat } from '../device-config.ts';
+import { requireVhdUtil } from '../images/vhd-util.ts';
 import { loadProvider } from '../providers/provider.ts';
 import { checkText, textLimits } from '../text.ts';
 
@@ -10,7 +11,7 @@ import { checkText, textLimits } from '../text.ts';
  * uuid. Not attached yet. A repeat for the same SR succeeds and changes nothing.
  *
  * @throws PluginError `InvalidUuid`, `InvalidText`, `InvalidConfiguration`, `InvalidPath`, `NotEmpty`,
- * `SRExists`, `NotSupported`; NumberedError `NoSpace`.
+ * `SRExists`, `NotSupported`, `ToolMissing` for vhd where vhd-util is not installed; NumberedError `NoSpace`.
  */
 export const create: Handler<'SR.create'> = async ({ uuid, configuration, name, description }) => {
   if (!isUuid(uuid)) {
@@ -20,6 +21,7 @@ export const create: Handler<'SR.create'> = async ({ uuid, configuration, name, 
   checkText(description, "the SR's description", textLimits.description);
   const provider = await loadProvider(parseDeviceConfig(configuration).provider);
   const imageFormat = parseImageFormat(configuration);
+  if (imageFormat === 'vhd') requireVhdUtil();
   const identity = { uuid: uuid.toLowerCase(), name, description, imageFormat };
   return { ...(await provider.create(configuration, identity)), sr_uuid: identity.uuid };
 };

@@ -1,5 +1,6 @@
 import { waitsFor } from '../../src/deadline.ts';
 import type { Handler } from '../../src/smapi/interface.ts';
+import { listHeldParts } from '../../src/vhd/header.ts';
 import { readCatalog } from '../catalog/catalog.ts';
 import type { Image } from '../catalog/images.ts';
 import { findVolume, type VolumeRow } from '../catalog/volumes.ts';
@@ -40,12 +41,16 @@ export const compare: Handler<'Volume.compare'> = async ({ sr, key, key2 }) => {
   const map = async ([image]: readonly Image[]): Promise<readonly Extent[]> =>
     image === undefined ? [] : await mapAllocation(imageFile(attached.path, image), image.format);
   const parts =
-    own === undefined
-      ? (await map(chain)).filter(({ data }) => data)
-      : [
-          ...(await map(chain)).filter(({ depth, present }) => present && depth < own),
-          ...(await map(otherChain)).filter(({ depth, present }) => present && depth < (others ?? 0)),
-        ];
+    chain[0]?.format === 'vhd'
+      ? [...chain.slice(0, own), ...otherChain.slice(0, own === undefined ? 0 : others)].flatMap((image) =>
+          listHeldParts(imageFile(attached.path, image)),
+        )
+      : own === undefined
+        ? (await map(chain)).filter(({ data }) => data)
+        : [
+            ...(await map(chain)).filter(({ depth, present }) => present && depth < own),
+            ...(await map(otherChain)).filter(({ depth, present }) => present && depth < (others ?? 0)),
+          ];
   const ranges = toBlockRanges(parts, blockSize, Number(chain[0]?.virtualSize ?? 0n));
   return {
     blocksize: blockSize,

@@ -59,6 +59,12 @@ function requireComposable(child: VolumeRow, parent: VolumeRow): void {
       `The volume ${names[0]} is raw, so that what was written to it cannot be told from what was not, and cannot be put on another`,
     );
   }
+  if (child.image.format === 'vhd' || parent.image.format === 'vhd') {
+    const [vhd, other] = child.image.format === 'vhd' ? names : [names[1], names[0]];
+    throw cannotCompose(
+      `The volume ${vhd} is in vhd, whose images keep the parent that they were made with, and cannot be composed with ${other}; copy the data`,
+    );
+  }
   if (child.image.virtualSize < parent.image.virtualSize) {
     throw cannotCompose(
       `The volume ${names[0]} has ${child.image.virtualSize} bytes, and cannot be put on ${names[1]} with ${parent.image.virtualSize}; resize it before`,

@@ -1,6 +1,7 @@
 import { closeSync, constants, fsyncSync, openSync } from 'node:fs';
 import { waitsFor } from '../../src/deadline.ts';
 import { log } from '../../src/log.ts';
+import { PluginError } from '../../src/smapi/errors.ts';
 import type { Handler, Volume } from '../../src/smapi/interface.ts';
 import { changeCatalog, readCatalog } from '../catalog/catalog.ts';
 import { inTransaction } from '../catalog/database.ts';
@@ -11,6 +12,7 @@ import { addVolume, type VolumeRow } from '../catalog/volumes.ts';
 import { allocatedSize } from '../images/allocation.ts';
 import { stopAt } from '../images/fault-points.ts';
 import { makeImage, removeImageFile } from '../images/files.ts';
+import { describeVolume } from '../images/in-use.ts';
 import { labelImage } from '../images/label.ts';
 import { ImageLocks } from '../images/lock.ts';
 import { qemuImg, reportPercent } from '../images/qemu-img.ts';
@@ -35,7 +37,7 @@ const limit = 24 * 3_600_000;
  * lock lasts as long as whoever writes it.
  *
  * @throws NamedError `Sr_not_attached`, `Volume_does_not_exist`, `Activated_on_another_host`, `Cancelled`; PluginError
- * `VolumeInUse` where it may be written, `ImageDamaged`, `ImageMissing`, `ToolMissing`; NumberedError `NoSpace`;
+ * `VolumeInUse` where it may be written, `CannotCopy` from and to vhd, `ImageDamaged`, `ImageMissing`, `ToolMissing`; NumberedError `NoSpace`;
  * as changeCatalog.
  */
 export const copy: Handler<'Volume.copy'> = async ({ dbg, sr, key, dest_sr }) => {
@@ -58,6 +60,7 @@ async function copyVolume(
   using targetLocks = new ImageLocks(to);
   const source = await readCatalog(from, async (catalog) => {
     const row = getVolume(catalog.database, key);
+    if (row.image.format === 'vhd') throw cannotCopy(row, 'it is in vhd');
     await holdContent(catalog, from.path, sourceLocks, row, 'it is copied');
     return row;
   });
@@ -91,8 +94,17 @@ async function copyVolume(
   }
 }
 
+/** QEMU's tools can read and write images of all formats but vhd. */
+function cannotCopy(row: VolumeRow, why: string): PluginError {
+  return new PluginError(
+    'CannotCopy',
+    `The volume ${describeVolume(row)} cannot be copied by the storage, for ${why}, which only tapdisk reads and writes; copy its disk (xe vdi-copy).`,
+  );
+}
+
 async function makeTarget(to: AttachedSr, locks: ImageLocks, source: VolumeRow): Promise<Image> {
   return await changeCatalog(to, async ({ database, imageFormat }) => {
+    if (imageFormat === 'vhd') throw cannotCopy(source, 'the other SR has images in vhd');
     const image: Image = {
       uuid: crypto.randomUUID(),
       format: imageFormat,

@@ -41,7 +41,7 @@ export const listChangedBlocks: Handler<'Volume.list_changed_blocks'> = async ({
   waitsFor(`the storage of the SR in ${attached.path} to say what its images hold`, readingLimit);
   const sets = [from, to].map(readRecorded);
   for (const { image } of way) {
-    sets.push(await readHeldBlocks(imageFile(attached.path, image), image.virtualSize));
+    sets.push(await readHeldBlocks(imageFile(attached.path, image), image));
   }
   const size = Number(to.size);
   sets.push(toBitmap([{ start: Number(from.size), length: size - Number(from.size) }], size));

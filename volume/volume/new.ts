@@ -19,7 +19,7 @@ export function newVolume(row: Omit<VolumeRow, 'key'>): VolumeRow {
 export function newLeaf(parent: Image, virtualSize: bigint): Image {
   return {
     uuid: crypto.randomUUID(),
-    format: leafFormat,
+    format: leafFormat(parent.format),
     parent: parent.uuid,
     virtualSize,
     physicalSize: 0n,

@@ -2,8 +2,6 @@ import { PluginError } from '../../src/smapi/errors.ts';
 import type { ImageFormat } from '../catalog/schema.ts';
 import { formatDriver } from '../images/format.ts';
 
-const maximum = 16n << 40n;
-
 /**
  * The size of a disk that has at least `bytes`, as images of a format can have it; also for 0 bytes there is one.
  *
@@ -12,12 +10,18 @@ const maximum = 16n << 40n;
 export function roundSize(bytes: bigint, format: ImageFormat): bigint {
   if (bytes < 0n)
     throw new PluginError('InvalidSize', `A volume cannot have ${bytes} bytes; ask for 0 or more.`);
+  const { granularity, maximum } = formatDriver(format);
   if (bytes > maximum) {
     throw new PluginError(
       'InvalidSize',
-      `A volume of ${bytes} bytes is too big; at most ${maximum} (16 TiB) can be made.`,
+      `A volume of ${bytes} bytes is too big; at most ${maximum} (${describeSize(maximum)}) can be made${format === 'vhd' ? ' in vhd' : ''}.`,
     );
   }
-  const { granularity } = formatDriver(format);
-  return bytes === 0n ? 4096n : ((bytes + granularity - 1n) / granularity) * granularity;
+  const least = bytes === 0n ? 4096n : bytes;
+  return ((least + granularity - 1n) / granularity) * granularity;
+}
+
+function describeSize(bytes: bigint): string {
+  const tib = bytes >> 40n;
+  return tib << 40n === bytes ? `${tib} TiB` : `${bytes >> 30n} GiB`;
 }
