@@ -20,7 +20,11 @@ function bundle(): string {
     target: 'node26',
     format: 'cjs',
     keepNames: true,
-    define: { 'import.meta.dirname': '__dirname', 'import.meta.url': '__filename' },
+    define: {
+      'import.meta.dirname': '__dirname',
+      'import.meta.filename': '__filename',
+      'import.meta.url': '__filename',
+    },
   });
   mkdirSync(folder, { recursive: true });
   // Several test files do this at once.

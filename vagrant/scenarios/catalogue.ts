@@ -8,6 +8,7 @@ import { grow } from './f-grow.ts';
 import { attachAndDetach } from './g-attach.ts';
 import { killBetweenSteps } from './h-kill.ts';
 import { powerOff } from './i-power-off.ts';
+import { images } from './j-images.ts';
 import type { Scenario } from './scenario.ts';
 
 export const catalogue: readonly Scenario[] = [
@@ -20,4 +21,5 @@ export const catalogue: readonly Scenario[] = [
   attachAndDetach,
   killBetweenSteps,
   powerOff,
+  images,
 ];

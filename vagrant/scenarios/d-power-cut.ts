@@ -151,7 +151,14 @@ async function cutPower(stage: Stage, sr: Sr, { host: victim, volume }: Working)
     return `${answers.length} tries refused, the longest took ${slowestAnswer(cut.tries).toFixed(1)} s: ${[...sentences].join(' | ')}`;
   });
   for (const [index, polling] of cut.stats.entries())
-    await step(`SR.stat on ${survivors[index]?.name} meanwhile`, async () => describeHealth(polling.answers));
+    await step(`SR.stat on ${survivors[index]?.name} meanwhile`, async () => {
+      const said = describeHealth(polling.answers);
+      assert(
+        polling.answers.every(({ refusal }) => refusal === undefined),
+        `it failed: ${said}`,
+      );
+      return said;
+    });
   return cut;
 }
 

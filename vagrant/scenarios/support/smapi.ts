@@ -74,6 +74,8 @@ export interface Calls {
   'SR.ls': [OnSr, readonly Volume[]];
   'SR.set_name': [OnSr & { new_name: string }, null];
   'Volume.create': [OnSr & { name: string; description: string; size: bigint; sharable: boolean }, Volume];
+  'Volume.snapshot': [OnVolume, Volume];
+  'Volume.clone': [OnVolume, Volume];
   'Volume.destroy': [OnVolume, null];
   'Volume.stat': [OnVolume, Volume];
   'Volume.set': [OnVolume & { k: string; v: string }, null];

@@ -41,13 +41,22 @@ export async function lunConfig(target: IscsiTarget, lun: LunName): Promise<Conf
   return { ...targetConfig(lun.target), ScsiId: scsiId(await target.lun(lun)) };
 }
 
-/** Has an SR made by one host, on an emptied LUN, whose images are raw. */
-export async function createSr(host: Host, target: IscsiTarget, lun: LunName, name: string): Promise<Sr> {
+/** Formats of the images of an SR. */
+export type ImageFormat = 'raw' | 'qcow2';
+
+/** Has an SR made by one host, on an emptied LUN. */
+export async function createSr(
+  host: Host,
+  target: IscsiTarget,
+  lun: LunName,
+  name: string,
+  format: ImageFormat = 'raw',
+): Promise<Sr> {
   await target.erase(lun);
   const uuid = crypto.randomUUID();
   const configuration = await host.call('SR.create', {
     uuid,
-    configuration: { ...(await lunConfig(target, lun)), 'image-format': 'raw' },
+    configuration: { ...(await lunConfig(target, lun)), 'image-format': format },
     name,
     description: `made by ${host.name}`,
   });

@@ -3,7 +3,7 @@ import type { LunName } from '../../lab/target.ts';
 import type { Stage } from '../scenario.ts';
 import type { Host } from './host.ts';
 import type { Volume } from './smapi.ts';
-import { createSr, detachSr, type Sr } from './sr.ts';
+import { createSr, detachSr, type ImageFormat, type Sr } from './sr.ts';
 
 /**
  * Has an SR made by a host, attached nowhere. It is destroyed when the scenario ends, wherever it is attached then;
@@ -14,10 +14,11 @@ export async function temporarySr(
   maker: Host,
   lun: LunName,
   name: string,
+  format?: ImageFormat,
 ): Promise<Sr> {
   const made: Sr[] = [];
   await step(`SR.create on ${maker.name}`, async () => {
-    const sr = await createSr(maker, target, lun, name);
+    const sr = await createSr(maker, target, lun, name, format);
     made.push(sr);
     afterwards(() => removeSr(hosts, maker, sr));
     return `${sr.uuid} on LUN ${lun.number}`;

@@ -23,6 +23,8 @@ export async function tracesOn(host: Host): Promise<readonly string[]> {
     'for f in /run/sr-mount/*; do echo "mount point $f"; done',
     'for f in /run/gfs2-iscsi-sr/{sr,lun}/*.json; do echo "note $f"; done',
     'for d in /sys/kernel/dlm/*; do echo "lockspace $(basename "$d")"; done',
+    'for d in /run/gfs2-iscsi-sr/disk/*; do echo "disk process $d"; done',
+    'for d in /sys/block/nbd*/pid; do echo "device $(basename "$(dirname "$d")") of process $(cat "$d")"; done',
     'for d in /sys/block/loop*/loop; do echo "loop device on $(cat "$d/backing_file")"; done',
   ].join('\n');
   return (await host.sh(script))
