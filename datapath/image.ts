@@ -16,7 +16,7 @@ const lockTimeout = 1_000;
 const replacements = 5;
 
 /** The format of an image, as its owner states it. */
-export type ImageFormat = 'raw' | 'qcow2';
+export type ImageFormat = 'raw' | 'qcow2' | 'vhd';
 
 /**
  * Checks that an image is there and can be served.

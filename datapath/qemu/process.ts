@@ -21,16 +21,11 @@ import type { DetachedProcess } from '../../src/commands.ts';
 import { waitsFor } from '../../src/deadline.ts';
 import { faultPoint } from '../../src/fault-point.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
-import { isSystemdHost } from '../../src/systemd/booted.ts';
+import { moveDiskToScope } from '../disk-scope.ts';
 import { type BlockNode, blockNodes, diskNode, type InputOutput } from './block-nodes.ts';
 import type { LockedChain } from './chain.ts';
 import { isAliveFile, type ProcessPlaces, processPlaces } from './places.ts';
 import { QmpRefusal, withQmp } from './qmp.ts';
-
-/** The control group of all disks of this host. */
-const slice = 'gfs2_sr.slice';
-/** What stops the guests of a host that goes down, before their disks go. */
-const guestManagers = ['xapi-domains.service', 'xendomains.service'];
 
 /** Milliseconds for a process to serve its disk, and for it to flush. */
 const startLimit = 30_000;
@@ -99,20 +94,11 @@ async function startWith(
   }
   faultPoint('activate.started');
   try {
-    if (isSystemdHost()) {
-      const { mountUnitOf, moveToScope } = await import('../../src/systemd/scopes.ts');
-      await moveToScope(started.pid, {
-        name: `gfs2-sr-${key}-${started.pid}.scope`,
-        description: `Disk ${path}`,
-        slice,
-        after: [mountUnitOf(path)],
-        before: guestManagers,
-      });
-    }
+    await moveDiskToScope(key, started.pid, path);
     faultPoint('activate.moved');
     await waitUntilServed(started, places, path);
   } catch (error) {
-    await kill(key, started.pid);
+    await killProcess(key, started.pid);
     throw error;
   }
   return { pid: started.pid, leaf: nodes.at(-1) ?? {}, io };
@@ -251,7 +237,8 @@ export function removeProcessFiles(key: string): void {
   rmSync(processPlaces(key).folder, { recursive: true, force: true });
 }
 
-async function kill(key: string, pid: number): Promise<void> {
+/** Ends a disk's process at once, whatever it has not written. */
+export async function killProcess(key: string, pid: number): Promise<void> {
   signal(pid, 'SIGKILL');
   await isGone(key, pid, 5_000);
 }
@@ -265,7 +252,7 @@ function signal(pid: number, name: NodeJS.Signals): void {
 }
 
 /** Whether a process is gone, with its locks, within a time: its files are closed before it is a zombie. */
-async function isGone(key: string, pid: number, timeout: number): Promise<boolean> {
+export async function isGone(key: string, pid: number, timeout: number): Promise<boolean> {
   const { alive } = processPlaces(key);
   const end = performance.now() + timeout;
   for (let wait = 1; hasOpen(pid, alive) || isExiting(pid); wait = Math.min(wait * 1.5, 20)) {

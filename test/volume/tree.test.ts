@@ -265,7 +265,7 @@ describe('sizes of qcow2 volumes', () => {
 describe('what a guest or a damaged disk says', () => {
   it('a qcow2 header in a raw disk stays data in all that comes of it', async () => {
     using host = new VolumeHost();
-    const sr = await host.makeSr();
+    const sr = await host.makeSr({ 'image-format': 'raw' });
     const volume = await host.makeVolume(size);
     const secret = join(host.folder, 'secret');
     writeFileSync(secret, 'S'.repeat(1 << 20));
