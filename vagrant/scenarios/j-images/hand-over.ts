@@ -19,7 +19,7 @@ export async function handOver({ host, step }: Stage, sr: Sr): Promise<void> {
       { uri: volume.uri[0] ?? '', domain: 'u0_lab' },
       { scheme: 'qcow2+file' },
     );
-    assert.equal(refused.code, 'Activated_on_another_host', refused.message);
+    assert.equal(refused.params[0], 'Activated_on_another_host', refused.message);
     await disk.deactivate();
     const there = await activate(second, volume);
     assert.equal(await readDigest(second, there.device, mebibytes), sha256);

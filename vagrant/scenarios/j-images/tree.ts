@@ -4,10 +4,10 @@ import type { Stage } from '../scenario.ts';
 import { readDigest, writeData } from '../support/data.ts';
 import type { Host } from '../support/host.ts';
 import type { Volume } from '../support/smapi.ts';
-import { activate, type Sr } from '../support/sr.ts';
+import { type ActiveDisk, activate, type Sr } from '../support/sr.ts';
 import { createVolume } from '../support/temporary-sr.ts';
 
-const seconds = 60;
+const seconds = 90;
 /** Of the disk that all others come from, and of what is written to each of them. */
 const whole = 8;
 const part = 1;
@@ -83,10 +83,8 @@ async function branch(host: Host, sr: Sr, golden: Volume, end: number, clones: C
   while (Date.now() < end) {
     const snapshot = await host.call('Volume.snapshot', { sr: sr.uuid, key: golden.key });
     const volume = await host.call('Volume.clone', { sr: sr.uuid, key: snapshot.key });
-    const disk = await activate(host, volume);
-    await writeData(host, disk.device, part);
-    own.push({ volume, sha256: await readDigest(host, disk.device, whole) });
-    await disk.deactivate();
+    const sha256 = await writeTwice(host, sr, volume);
+    own.push({ volume, sha256 });
     await host.call('Volume.destroy', { sr: sr.uuid, key: snapshot.key });
     if (own.length > kept) {
       const oldest = own.shift() as Clone;
@@ -96,6 +94,22 @@ async function branch(host: Host, sr: Sr, golden: Volume, end: number, clones: C
   }
   clones.push(...own);
   return rounds;
+}
+
+/** Writes to a disk before and after a snapshot of it, which then is garbage; answers the digest of all its data. */
+async function writeTwice(host: Host, sr: Sr, { key }: Volume): Promise<string> {
+  const run = async (): Promise<ActiveDisk> =>
+    await activate(host, await host.call('Volume.stat', { sr: sr.uuid, key }));
+  const first = await run();
+  await writeData(host, first.device, part);
+  await first.deactivate();
+  const snapshot = await host.call('Volume.snapshot', { sr: sr.uuid, key });
+  const second = await run();
+  await writeData(host, second.device, part);
+  const sha256 = await readDigest(host, second.device, whole);
+  await second.deactivate();
+  await host.call('Volume.destroy', { sr: sr.uuid, key: snapshot.key });
+  return sha256;
 }
 
 async function digestOn(host: Host, sr: Sr, key: string): Promise<string> {
