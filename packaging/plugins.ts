@@ -1,5 +1,6 @@
 import { qcow2FilePlugin } from '../datapath/qcow2+file/calls.ts';
 import { rawFilePlugin } from '../datapath/raw+file/calls.ts';
+import { vhdFilePlugin } from '../datapath/vhd+file/calls.ts';
 import type { Plugin } from '../src/smapi/interface.ts';
 import { volumePlugin } from '../volume/calls.ts';
 
@@ -19,6 +20,7 @@ export const plugins: readonly InstalledPlugin[] = [
   { kind: 'volume', name: 'org.xen.xapi.storage.gfs2', main: 'volume/main.ts', calls: volumePlugin },
   { kind: 'datapath', name: 'raw+file', main: 'datapath/raw+file/main.ts', calls: rawFilePlugin },
   { kind: 'datapath', name: 'qcow2+file', main: 'datapath/qcow2+file/main.ts', calls: qcow2FilePlugin },
+  { kind: 'datapath', name: 'vhd+file', main: 'datapath/vhd+file/main.ts', calls: vhdFilePlugin },
 ];
 
 /** A program for people, in `/usr/sbin`. */

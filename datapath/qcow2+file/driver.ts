@@ -1,13 +1,12 @@
 import { existsSync } from 'node:fs';
 import { faultPoint } from '../../src/fault-point.ts';
-import { log } from '../../src/log.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
 import type { ActivationRecord, ActivationState } from '../activation-state.ts';
 import { pointDeviceLink, removeDeviceLink } from '../device-link.ts';
 import { type Activation, type DiskDriver, forget } from '../disk.ts';
+import { lossyTimeout, tolerate } from '../lossy.ts';
 import {
   connectNbd,
-  disconnectNbd,
   dropNbd,
   flushNbd,
   hasNbdDevices,
@@ -15,6 +14,7 @@ import {
   type NbdDevice,
   nbdPath,
 } from '../nbd/device.ts';
+import { releaseNbd } from '../nbd/release.ts';
 import { type BlockNode, diskNode } from '../qemu/block-nodes.ts';
 import { lockChain } from '../qemu/chain.ts';
 import { processPlaces } from '../qemu/places.ts';
@@ -27,11 +27,9 @@ import {
   startProcess,
 } from '../qemu/process.ts';
 
-/** How long a process may take to end, in milliseconds, and users of its device to close it. */
+/** How long a process may take to end, in milliseconds. */
 const endTimeout = 30_000;
-const closeTimeout = 5_000;
-/** The same with `lossy`, and for its flush: what is not done by then goes on without us. */
-const lossyTimeout = 1_000;
+/** For its flush with `lossy`: what is not done by then goes on without us. */
 const lossyFlushTimeout = 10_000;
 
 /** A disk that a process serves. */
@@ -74,7 +72,7 @@ export const qcow2FileDriver: DiskDriver<ProcessRecord, DiskServer> = {
     if (record?.mode === 'read-write') await tolerate(lossy, () => flush(key, path, record, lossy));
     // Before the device is free for others, or the path would lead to someone else's disk.
     removeDeviceLink(key);
-    if (record?.nbd !== undefined) await disconnect(record.nbd, lossy);
+    if (record?.nbd !== undefined) await releaseNbd(record.nbd, lossy);
     faultPoint('deactivate.disconnected');
     await endProcess(key, pid, path, lossy ? lossyTimeout : endTimeout);
   },
@@ -149,29 +147,4 @@ async function flush(key: string, path: string, record: ProcessRecord, lossy: bo
   if (record.nbd !== undefined && isConnected(record.nbd)) flushNbd(record.nbd);
   if (record.process === undefined) return;
   await flushProcess(key, path, record.process.leaf, lossy ? lossyFlushTimeout : undefined);
-}
-
-/**
- * Disconnects a block device. With `lossy`, whoever still has it open loses it: nothing would end the process, and
- * free the image for other hosts, once they are gone.
- */
-async function disconnect(device: NbdDevice, lossy: boolean): Promise<void> {
-  try {
-    await disconnectNbd(device, lossy ? lossyTimeout : closeTimeout);
-  } catch (error) {
-    if (!lossy || !(error instanceof PluginError && error.name === 'DeviceInUse')) throw error;
-    log('warning', `${error.message} It is disconnected all the same.`);
-    await tolerate(lossy, async () => flushNbd(device));
-    await dropNbd(device, lossyTimeout);
-  }
-}
-
-/** With `lossy`, what fails is logged, and does not stand in the way. */
-async function tolerate(lossy: boolean, work: () => Promise<void>): Promise<void> {
-  try {
-    await work();
-  } catch (error) {
-    if (!lossy || !(error instanceof PluginError)) throw error;
-    log('error', error.message);
-  }
 }

@@ -1,0 +1,141 @@
+import { existsSync } from 'node:fs';
+import { faultPoint } from '../../src/fault-point.ts';
+import { PluginError } from '../../src/smapi/errors.ts';
+import type { ActivationRecord, ActivationState } from '../activation-state.ts';
+import { pointDeviceLink, removeDeviceLink } from '../device-link.ts';
+import { type Activation, type DiskDriver, forget } from '../disk.ts';
+import { lossyTimeout, tolerate } from '../lossy.ts';
+import { connectNbd, dropNbd, flushNbd, isConnected, type NbdDevice, nbdPath } from '../nbd/device.ts';
+import { releaseNbd } from '../nbd/release.ts';
+import { lockChain } from '../qemu/chain.ts';
+import { tapdiskPlaces } from '../tapdisk/places.ts';
+import {
+  endTapdisk,
+  findTapdisk,
+  isTapdiskServing,
+  removeTapdiskFiles,
+  startTapdisk,
+  type Tapdisk,
+} from '../tapdisk/process.ts';
+import { exportName, needsBlockDevice } from './implementations.ts';
+
+/** How long a tapdisk may take to close its disk, in milliseconds. */
+const closeTimeout = 30_000;
+
+/** A disk that a tapdisk serves. */
+export interface TapdiskRecord extends ActivationRecord {
+  /** As far as it has got. */
+  readonly tapdisk?: { readonly pid: number; readonly minor?: number };
+  /** Images, from the disk's to the root. */
+  readonly depth: number;
+  /** The block device that is connected to it, or about to be; none where guests need none. */
+  readonly nbd?: NbdDevice;
+  readonly scheme: 'vhd+file';
+}
+
+/** The tapdisk of a disk. */
+export interface TapdiskServer extends Tapdisk {
+  readonly serving: boolean;
+}
+
+/** vhd images, served by tapdisks. */
+export const vhdFileDriver: DiskDriver<TapdiskRecord, TapdiskServer> = {
+  scheme: 'vhd+file',
+  isRecord: (record): record is TapdiskRecord => (record as Partial<TapdiskRecord>).scheme === 'vhd+file',
+  async find({ key }, record) {
+    const found = await findTapdisk(key, hintOf(record));
+    return found && { ...found, serving: isTapdiskServing(key, found) && hasItsDevice(record) };
+  },
+  serves: ({ serving }) => serving,
+  describe: ({ pid }) => `is active in process ${pid} (tapdisk)`,
+  start,
+  publish({ key }, _server, { nbd }) {
+    if (nbd !== undefined) pointDeviceLink(key, nbdPath(nbd));
+  },
+  async stop({ key, path }, server, record, lossy) {
+    const device = record?.nbd;
+    const isWritten = record?.mode !== 'read-only';
+    if (isWritten && device !== undefined && isConnected(device)) {
+      await tolerate(lossy, async () => flushNbd(device));
+    }
+    // Before the device is free for others, or the path would lead to someone else's disk.
+    removeDeviceLink(key);
+    if (device !== undefined) await releaseNbd(device, lossy);
+    faultPoint('deactivate.disconnected');
+    const flushes = isWritten ? (lossy ? 'lossy' : 'yes') : 'no';
+    await endTapdisk(key, server, path, flushes, lossy ? lossyTimeout : closeTimeout);
+    faultPoint('deactivate.ended');
+  },
+  async cleanUp({ key }, record) {
+    removeDeviceLink(key);
+    if (record?.nbd !== undefined) await dropNbd(record.nbd, lossyTimeout);
+    await removeTapdiskFiles(key, hintOf(record));
+  },
+};
+
+/**
+ * Locks the chain and starts a tapdisk that serves it.
+ *
+ * A call that dies on the way leaves either no lock at all, or a process that the next call finds, for it has a file
+ * of the disk's folder open, and ends. What tap-ctl has answered by then is in that folder.
+ */
+async function start(
+  { disk, domain, mode }: Activation,
+  state: ActivationState<TapdiskRecord>,
+): Promise<void> {
+  const { key, path, sharable } = disk;
+  const readOnly = mode === 'read-only';
+  using chain = await lockChain(path, readOnly, 'vhd');
+  // Of an image that is only read, others may have the lock.
+  if (existsSync(tapdiskPlaces(key).folder) && (await findTapdisk(key, undefined)) !== undefined) {
+    throw new PluginError('VolumeInUse', `The image ${path} is in use on this host.`);
+  }
+  faultPoint('activate.image-locked');
+  let record: TapdiskRecord = {
+    scheme: 'vhd+file',
+    path,
+    mode,
+    sharable,
+    domains: [],
+    depth: chain.images.length,
+  };
+  const note = (more: Partial<TapdiskRecord>): void => {
+    record = { ...record, ...more };
+    state.write(record);
+  };
+  note({});
+  faultPoint('activate.intended');
+  try {
+    await startTapdisk(key, chain, readOnly, ({ pid, minor }) =>
+      note({ tapdisk: { pid, ...(minor === undefined ? {} : { minor }) } }),
+    );
+    faultPoint('activate.served');
+    if (await needsBlockDevice()) {
+      const server = { socket: tapdiskPlaces(key).nbd, name: exportName, size: Number(chain.size), readOnly };
+      const nbd = await connectNbd(server, (chosen) => {
+        note({ nbd: chosen });
+        faultPoint('activate.chosen');
+      });
+      faultPoint('activate.connected');
+      note({ nbd });
+      pointDeviceLink(key, nbdPath(nbd));
+      faultPoint('activate.linked');
+    }
+    note({ domains: [domain] });
+    faultPoint('activate.recorded');
+  } catch (error) {
+    const started = await findTapdisk(key, hintOf(record));
+    if (started !== undefined) await endTapdisk(key, started, path, 'no', closeTimeout);
+    await forget(vhdFileDriver, disk, state);
+    throw error;
+  }
+}
+
+function hintOf(record: TapdiskRecord | undefined): Tapdisk | undefined {
+  return record?.tapdisk && { pid: record.tapdisk.pid, minor: record.tapdisk.minor };
+}
+
+/** Whether a disk's block device, if it has one, is still its own: nobody but us should disconnect it. */
+function hasItsDevice(record: TapdiskRecord | undefined): boolean {
+  return record?.nbd === undefined || isConnected(record.nbd);
+}
