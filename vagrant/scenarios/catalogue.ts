@@ -9,6 +9,7 @@ import { attachAndDetach } from './g-attach.ts';
 import { killBetweenSteps } from './h-kill.ts';
 import { powerOff } from './i-power-off.ts';
 import { images } from './j-images.ts';
+import { killImages } from './k-kill-images.ts';
 import type { Scenario } from './scenario.ts';
 
 export const catalogue: readonly Scenario[] = [
@@ -22,4 +23,5 @@ export const catalogue: readonly Scenario[] = [
   killBetweenSteps,
   powerOff,
   images,
+  killImages,
 ];

@@ -9,14 +9,29 @@ const root = join(import.meta.dirname, '../../..');
 /** On a host. */
 const installation = '/opt/lab-fault-points';
 
-/** By call, the names of the points where it can die, in their order. */
+/** By call on an SR, the names of the points where it can die, in their order. */
 export type FaultPoints = Readonly<
   Record<'create' | 'attach' | 'detach' | 'destroy' | 'grow', readonly string[]>
 >;
 
-/** The points that there are. */
+/** The same by call on a volume, and by the two ways in which a merge ends. */
+export interface ImageFaultPoints {
+  readonly images: Readonly<Record<string, readonly string[]>>;
+  readonly merges: Readonly<Record<'replace' | 'move', readonly string[]>>;
+}
+
+/** The points of calls on SRs. */
 export async function faultPoints(): Promise<FaultPoints> {
-  return JSON.parse(await runHere(['packaging/fault-points.ts'])) as FaultPoints;
+  return (await allPoints()).srs;
+}
+
+/** Those of calls on volumes, and of merges. */
+export async function imageFaultPoints(): Promise<ImageFaultPoints> {
+  return await allPoints();
+}
+
+async function allPoints(): Promise<ImageFaultPoints & { readonly srs: FaultPoints }> {
+  return JSON.parse(await runHere(['packaging/fault-points.ts']));
 }
 
 /** Puts the installation beside the one that a host has; `remove` takes it away. */

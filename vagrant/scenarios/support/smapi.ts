@@ -76,6 +76,11 @@ export interface Calls {
   'Volume.create': [OnSr & { name: string; description: string; size: bigint; sharable: boolean }, Volume];
   'Volume.snapshot': [OnVolume, Volume];
   'Volume.clone': [OnVolume, Volume];
+  'Volume.revert': [OnVolume & { snapshot: string }, null];
+  'Volume.copy': [OnVolume & { dest_sr: string }, Volume];
+  'Volume.compose': [OnVolume & { key2: string }, null];
+  'Volume.enable_cbt': [OnVolume, null];
+  'Volume.data_destroy': [OnVolume, null];
   'Volume.destroy': [OnVolume, null];
   'Volume.stat': [OnVolume, Volume];
   'Volume.set': [OnVolume & { k: string; v: string }, null];
