@@ -1,10 +1,11 @@
-/** A merge whose host loses its power in the middle of it. */
+/** A merge, and a change of the catalog, whose host loses its power in the middle of both. */
 import { strict as assert } from 'node:assert';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Stage } from '../scenario.ts';
 import { completeCluster, startCluster } from '../support/cluster.ts';
 import { readDigest, writeData } from '../support/data.ts';
 import { eventually } from '../support/eventually.ts';
+import type { Host } from '../support/host.ts';
 import { activate, attachSr, type Sr } from '../support/sr.ts';
 import { createVolume } from '../support/temporary-sr.ts';
 
@@ -42,15 +43,28 @@ export async function mergeThroughPowerCut(stage: Stage, sr: Sr): Promise<void> 
       .catch(() => undefined);
     await eventually('the merge', { within: 60 }, () => merging.exec(['pgrep', '-f', 'qemu-img commit']));
     await sleep(6_000);
+    const changing = await changeHalfway(merging, sr);
     await machine.powerCut();
     assert.equal(await ended, undefined, 'the merge was over before');
-    return `${before} MiB with ${since} MiB, about a sixth of it done`;
+    await changing.ended.catch(() => undefined);
+    return `${before} MiB with ${since} MiB, about a sixth of it done; the catalog is half changed`;
   });
-  await step(`${other.name} ends the merge`, async () => {
+  await step(`${other.name} takes the change of the catalog back`, async () => {
     await eventually('the fencing', { within: 180 }, async () => {
       const fences = stage.fenceEvents().filter((event) => event.machine === merging.name);
       assert(fences.some(({ answer }) => answer.startsWith('ok')));
     });
+    const folder = other.mountPoint(sr.uuid);
+    const first = await other.sh('od -An -tu1 -N1 "$1/catalog.sqlite-journal"', [folder]);
+    assert.notEqual(Number(first), 0, 'nothing of the change was on the storage');
+    const volumes = await other.call('SR.ls', { sr: sr.uuid });
+    assert.deepEqual(
+      volumes.map(({ description }) => description),
+      volumes.map(() => ''),
+    );
+    return `its journal was there; ${volumes.length} volumes as they were`;
+  });
+  await step(`${other.name} ends the merge`, async () => {
     const said = await eventually('the merge', { within: 180 }, async () => {
       const { stdout } = await other.exec(['gfs2-sr', 'gc', 'run', sr.uuid], { timeout: 300_000 });
       assert.match(stdout, /: 1 images merged/);
@@ -72,5 +86,29 @@ export async function mergeThroughPowerCut(stage: Stage, sr: Sr): Promise<void> 
     assert.equal(await readDigest(merging, disk.device, since), sha256);
     await disk.deactivate();
     return 'it reads the same data';
+  });
+}
+
+/**
+ * Changes all volumes' descriptions in a transaction that does not end, so far that some of it is in the catalog's
+ * file already; by the rules of docs/sr-layout.md. Answers when it is there, with the end of the command.
+ */
+async function changeHalfway(host: Host, { uuid }: Sr): Promise<{ readonly ended: Promise<unknown> }> {
+  const script = [
+    'cd "$1"; exec 9<locks/catalog; flock -x 9',
+    'sqlite3 "file:catalog.sqlite?vfs=unix-none" <<END',
+    'PRAGMA journal_mode = PERSIST; PRAGMA synchronous = FULL; PRAGMA cache_size = 1; BEGIN IMMEDIATE;',
+    'UPDATE volumes SET description = hex(zeroblob(500000));',
+    '.shell echo inside; sleep 600',
+    'END',
+  ].join('\n');
+  return await new Promise((resolve, reject) => {
+    const running = host.exec(['bash', '-c', script, 'sh', host.mountPoint(uuid)], {
+      timeout: 600_000,
+      onLine: (line) => {
+        if (line === 'inside') resolve({ ended: running });
+      },
+    });
+    running.then(() => reject(new Error('the change of the catalog has ended')), reject);
   });
 }
