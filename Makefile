@@ -1,7 +1,7 @@
 # make demo     probe a private iSCSI target step by step, then run a disk (sets up what it needs)
 # make test     lint, type check, all tests, and scenarios a and b in a lab (sets up what it needs)
 # make asan     the initiator's tests under AddressSanitizer, with a leak check
-# make bench    the benchmarks; figures go to bench/figures
+# make bench    the benchmarks, or BENCH=scale; figures go to bench/figures; SIZE=quick for a short look
 # make install  the plugins, below DESTDIR
 # make lab      the scenarios, or SCENARIO=b, in a lab of their own: up, run, down
 # make lab-up   bring up the lab: an iSCSI target and LAB_HOSTS=3 hosts, as virtual machines
@@ -16,7 +16,7 @@ SHELL := /bin/bash
 
 # What a Debian 12 with node, npm, make and a compiler lacks: to build, and to test against the real things.
 BUILD_PACKAGES := libatomic1 libiscsi-dev python3
-TEST_PACKAGES := busybox-static dbus-daemon e2fsprogs gfs2-utils iproute2 kmod libasan8 libiscsi-bin mount nftables open-iscsi qemu-system-common qemu-utils tgt udev util-linux
+TEST_PACKAGES := busybox-static dbus-daemon e2fsprogs gfs2-utils iproute2 kmod libasan8 libiscsi-bin mount nftables open-iscsi qemu-system-common qemu-utils strace tgt udev util-linux
 # To build the lab's box and to run its machines.
 LAB_PACKAGES := busybox-static cpio dnsmasq-base e2fsprogs iproute2 kmod libvirt-clients libvirt-daemon \
   libvirt-daemon-driver-qemu libvirt-daemon-system mmdebstrap nftables openssh-client qemu-system-x86 qemu-utils \
@@ -52,7 +52,7 @@ asan: build/Release/.built packages
 	native/test/asan.sh
 
 bench: root build/installed packages
-	$(NODE) bench/run.ts
+	$(NODE) bench/run.ts $(or $(SIZE),full) $(BENCH)
 
 install: build/bundles/.built
 	$(NODE) packaging/install.ts build/bundles "$(DESTDIR)"

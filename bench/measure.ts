@@ -7,9 +7,19 @@ export type Measurement = () => Promise<number> | number;
 export interface Comparison {
   /** Milliseconds: the median of each. */
   readonly medians: Readonly<Record<string, number>>;
+  /** Milliseconds: the least of each, which is what it takes where nobody else wants the processor. */
+  readonly least: Readonly<Record<string, number>>;
   /** The median, over all rounds, of one's time over the peer's time in the same round. */
   readonly ratios: Readonly<Record<string, number>>;
+  /** The same of those that begin with a start, with the time of that in the same round taken off first. */
+  readonly ratiosWithoutStart?: Readonly<Record<string, number>>;
   readonly rounds: number;
+}
+
+/** A measurement of what others begin with, such as the start of a process. */
+export interface Start {
+  readonly what: string;
+  readonly of: readonly string[];
 }
 
 /**
@@ -21,6 +31,7 @@ export async function compare(
   measurements: Readonly<Record<string, Measurement>>,
   peer: string,
   rounds: number,
+  start?: Start,
 ): Promise<Comparison> {
   const times: Record<string, number[]> = Object.fromEntries(
     Object.keys(measurements).map((name) => [name, []]),
@@ -31,12 +42,21 @@ export async function compare(
       if (round > 0) times[name]?.push(time);
     }
   }
-  const peerTimes = times[peer] ?? [];
+  const at = (name: string, round: number): number => times[name]?.[round] ?? Number.NaN;
+  const ratios = (values: readonly number[]): number =>
+    rounded(median(values.map((value, round) => value / at(peer, round))));
   return {
     medians: mapValues(times, (values) => rounded(median(values))),
-    ratios: mapValues(times, (values) =>
-      rounded(median(values.map((value, round) => value / (peerTimes[round] ?? Number.NaN)))),
-    ),
+    least: mapValues(times, (values) => rounded(Math.min(...values))),
+    ratios: mapValues(times, ratios),
+    ...(start !== undefined && {
+      ratiosWithoutStart: Object.fromEntries(
+        start.of.map((name) => [
+          name,
+          ratios((times[name] ?? []).map((value, round) => value - at(start.what, round))),
+        ]),
+      ),
+    }),
     rounds,
   };
 }

@@ -1,9 +1,15 @@
-/** Runs the benchmarks, prints their figures and keeps them in bench/figures. */
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { arch, cpus, release } from 'node:os';
+/**
+ * Runs the benchmarks, prints their figures and keeps them in bench/figures: `run.ts [SIZE [BENCHMARK...]]`.
+ *
+ * SIZE is that of the benchmark of scale, `full` or `quick`; all benchmarks run unless some are named.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { arch, cpus, loadavg, release } from 'node:os';
 import { join } from 'node:path';
+import { drawCharts } from './chart.ts';
 import type { Comparison } from './measure.ts';
 import { benchProbe } from './probe.ts';
+import { benchScale, type Listing, scales } from './scale.ts';
 import { benchStartup } from './startup.ts';
 
 const figures = join(import.meta.dirname, 'figures');
@@ -14,23 +20,65 @@ const machine = {
   cpu: cpus()[0]?.model ?? '',
   kernel: release(),
   node: process.version,
+  priority: priority(),
 };
+const date = new Date().toISOString().slice(0, 10);
 
-keep('startup', { 'one call, start to exit': await benchStartup() });
-keep('probe', await benchProbe());
+const [size = 'full', ...named] = process.argv.slice(2);
+if (!isSize(size)) throw new Error(`no size ${size}: ${Object.keys(scales).join(' or ')}`);
+const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
+  startup: async () => keep('startup', { 'one call, start to exit': await benchStartup() }),
+  probe: async () => keep('probe', await benchProbe()),
+  scale: async () => {
+    const loadBefore = loadavg()[0];
+    const { comparisons, listings, charts } = await benchScale(scales[size]);
+    const load = { before: loadBefore, after: loadavg()[0] };
+    keep('scale', comparisons, { size, load, listings });
+    for (const listing of listings) printListing(listing);
+    const of = `${machine.cores} cores (${machine.cpu}), ${machine.priority} priority, load ${load.before} to ${load.after}, ${date}`;
+    writeFileSync(join(figures, 'scale.svg'), drawCharts(charts, `${of}, ${size}`));
+  },
+};
+for (const name of named.length === 0 ? Object.keys(benchmarks) : named) {
+  const benchmark = benchmarks[name];
+  if (benchmark === undefined) {
+    throw new Error(`no benchmark ${name}: ${Object.keys(benchmarks).join(', ')}`);
+  }
+  await benchmark();
+}
 
-function keep(name: string, comparisons: Readonly<Record<string, Comparison>>): void {
+function keep(
+  name: string,
+  comparisons: Readonly<Record<string, Comparison>>,
+  more: Readonly<Record<string, unknown>> = {},
+): void {
   const file = join(figures, `${name}.json`);
-  writeFileSync(
-    file,
-    `${JSON.stringify({ machine, date: new Date().toISOString().slice(0, 10), comparisons }, null, 2)}\n`,
-  );
-  for (const [title, { medians, ratios, rounds }] of Object.entries(comparisons)) {
+  writeFileSync(file, `${JSON.stringify({ machine, date, ...more, comparisons }, null, 2)}\n`);
+  for (const [title, { medians, least, ratios, ratiosWithoutStart, rounds }] of Object.entries(comparisons)) {
     process.stdout.write(`\n${name}: ${title} (${rounds} rounds in turn)\n`);
+    const width = Math.max(14, ...Object.keys(medians).map((what) => what.length));
     for (const [what, milliseconds] of Object.entries(medians)) {
+      const without = ratiosWithoutStart?.[what];
       process.stdout.write(
-        `  ${what.padEnd(14)} ${milliseconds.toFixed(1).padStart(9)} ms  ${ratios[what]} x\n`,
+        `  ${what.padEnd(width)} ${milliseconds.toFixed(1).padStart(9)} ms, at least ${least[what]}  ${ratios[what]} x${without === undefined ? '' : `, ${without} x without the start`}\n`,
       );
     }
   }
+}
+
+function printListing({ volumes, answer, systemCalls, queries }: Listing): void {
+  process.stdout.write(
+    `\nSR.ls of ${volumes} volumes: ${answer} bytes, ${systemCalls.all} system calls, ${systemCalls.onCatalog} of them on the catalog, ${systemCalls.onImages} on images; ${queries.length} queries\n`,
+  );
+}
+
+function isSize(name: string): name is keyof typeof scales {
+  return Object.hasOwn(scales, name);
+}
+
+/** Whether this process has the processor only when nobody else wants it. */
+function priority(): 'idle' | 'normal' {
+  // proc(5): the 41st field of stat is the scheduling policy, and 5 is SCHED_IDLE; the second one may have blanks.
+  const fields = readFileSync('/proc/self/stat', 'utf8').split(') ')[1]?.split(' ') ?? [];
+  return fields[38] === '5' ? 'idle' : 'normal';
 }

@@ -2,12 +2,12 @@
  * One whole plugin call, start to exit, against bare Node on the same binary and against a Python script
  * that only imports what the generated bindings of xapi import, and answers.
  */
-import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { entryFile, installedRoot, volumeCaller, volumePluginFolder } from '../test/support/xapi.ts';
 import { type Comparison, compare, type Measurement } from './measure.ts';
+import { timeProcess } from './whole-process.ts';
 
 const python = 'import argparse, json, logging, xmlrpc.client; json.loads(input()); print("{}")';
 
@@ -60,20 +60,6 @@ export async function benchStartup(): Promise<Comparison> {
   }
 }
 
-function wholeProcess(
-  command: string,
-  args: readonly string[],
-  input: string,
-  environment: Readonly<Record<string, string>>,
-): Measurement {
-  return () => {
-    const start = performance.now();
-    const { status, stderr } = spawnSync(command, [...args], {
-      input,
-      env: { ...process.env, ...environment },
-    });
-    const time = performance.now() - start;
-    if (status !== 0) throw new Error(`${command} ended with ${status}: ${stderr.toString()}`);
-    return time;
-  };
+function wholeProcess(...process: Parameters<typeof timeProcess>): Measurement {
+  return () => timeProcess(...process).milliseconds;
 }

@@ -1,0 +1,247 @@
+/**
+ * How the costs of calls grow with the size and the depth of a volume and with the number of volumes: snapshots and
+ * clones against a bare `qemu-img create` of the same image, SR.ls with its system calls, and what changes of the
+ * catalog and its backups cost.
+ */
+import { closeSync, copyFileSync, fsyncSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { CallName, Parameters, Volume } from '../src/smapi/interface.ts';
+import { entryFile, formatRequest, volumePluginFolder } from '../test/support/xapi.ts';
+import { backUpCatalog } from '../volume/catalog/backup.ts';
+import { qcow2Options } from '../volume/images/qcow2-options.ts';
+import { backupsFolder, catalogFile, imagesFolder } from '../volume/layout/sr-folder.ts';
+import type { Chart, Curve } from './chart.ts';
+import { type Comparison, compare } from './measure.ts';
+import { imageOf, ScaleSr } from './scale-sr.ts';
+import { timeProcess } from './whole-process.ts';
+
+/** How much is measured. */
+export interface Scale {
+  /** Numbers of volumes in the SR, growing. */
+  readonly volumes: readonly number[];
+  /** GiB. */
+  readonly sizes: readonly number[];
+  /** Images of the volume that a snapshot is taken of. */
+  readonly depths: readonly number[];
+  readonly rounds: number;
+}
+
+/** The benchmark as its figures are kept, and one that takes a minute. */
+export const scales = {
+  full: {
+    volumes: [10, 100, 1000, 10_000],
+    sizes: [1, 16, 256, 4096, 16_384],
+    depths: [1, 4, 8, 16, 29],
+    rounds: 15,
+  },
+  quick: { volumes: [10, 1000], sizes: [1, 16_384], depths: [1, 29], rounds: 3 },
+} as const satisfies Readonly<Record<string, Scale>>;
+
+/** What SR.ls does beside answering. */
+export interface Listing {
+  readonly volumes: number;
+  /** Bytes. */
+  readonly answer: number;
+  /** All system calls of the call's processes, and those that name a file in the folder of images. */
+  readonly systemCalls: { readonly all: number; readonly onImages: number; readonly onCatalog: number };
+  /** What SQLite was made to run, in this order. */
+  readonly queries: readonly string[];
+}
+
+/** What came of it. */
+export interface ScaleFigures {
+  readonly comparisons: Readonly<Record<string, Comparison>>;
+  readonly listings: readonly Listing[];
+  readonly charts: readonly Chart[];
+}
+
+/** What the cost of one thing is at each place of a curve. */
+type Growth = readonly Comparison[];
+
+const bare = 'qemu-img create';
+const start = 'Plugin.Query';
+const makers = [bare, `${bare} -u`, start, 'snapshot', 'clone', 'clone of a snapshot'];
+
+/** Measures all of it. */
+export async function benchScale({ volumes, sizes, depths, rounds }: Scale): Promise<ScaleFigures> {
+  await using bench = await ScaleSr.make();
+  const comparisons: Record<string, Comparison> = {};
+  const measure = async (title: string, comparison: Promise<Comparison>): Promise<Comparison> => {
+    process.stderr.write(`${title}\n`);
+    const result = await comparison;
+    comparisons[title] = result;
+    return result;
+  };
+  const making = async (size: number, depth: number, others: number): Promise<Comparison> =>
+    await measure(
+      `${size} GiB, ${depth} images deep, ${others} other volumes`,
+      compareMaking(bench, BigInt(size) << 30n, depth, rounds),
+    );
+
+  const bySize = await inTurn(sizes, (size) => making(size, 1, 0));
+  const byDepth = await inTurn(depths, (depth) => making(64, depth, 0));
+  const byVolumes: Comparison[] = [];
+  const lists: Comparison[] = [];
+  const changes: Comparison[] = [];
+  const backups: Comparison[] = [];
+  const listings: Listing[] = [];
+  for (const count of volumes) {
+    bench.grow(count);
+    byVolumes.push(await making(64, 4, count));
+    const { sr } = bench;
+    lists.push(await measure(`SR.ls, ${count} volumes`, compareCall(bench, 'SR.ls', { sr }, rounds)));
+    listings.push(inspectListing(bench, count));
+    const { key } = (await bench.xapi('SR.ls', { sr }))[0] as Volume;
+    const set = { sr, key, k: 'a key', v: 'a value' };
+    changes.push(
+      await measure(`Volume.set, ${count} volumes`, compareCall(bench, 'Volume.set', set, rounds)),
+    );
+    backups.push(await measure(`catalog of ${count} volumes`, compareBackup(bench, set, rounds)));
+  }
+
+  const labels = volumes.map(String);
+  const chart = (title: string, places: string, at: readonly string[], curves: readonly Curve[]): Chart => ({
+    title,
+    places,
+    labels: at,
+    values: 'median, ms',
+    curves,
+  });
+  return {
+    comparisons,
+    listings,
+    charts: [
+      chart('Volumes by their size', 'virtual size, GiB', sizes.map(String), curvesOf(bySize, makers)),
+      chart('Volumes by their depth', 'images in the chain', depths.map(String), curvesOf(byDepth, makers)),
+      chart('Volumes by their number', 'volumes in the SR', labels, curvesOf(byVolumes, makers)),
+      chart('SR.ls', 'volumes in the SR', labels, curvesOf(lists, [start, 'SR.ls'])),
+      chart('Changes of the catalog', 'volumes in the SR', labels, [
+        ...curvesOf(changes, [start, 'Volume.set']),
+        ...curvesOf(backups, ['copy and fsync', 'backup']),
+      ]),
+    ],
+  };
+}
+
+/** A snapshot and two kinds of clones, whole calls, against qemu-img on the same parent. */
+async function compareMaking(
+  bench: ScaleSr,
+  size: bigint,
+  depth: number,
+  rounds: number,
+): Promise<Comparison> {
+  const snapshot = await bench.makeSnapshot(size, depth);
+  const shorter = depth === 1 ? undefined : await bench.makeSnapshot(size, depth - 1);
+  const parent = imageOf(snapshot);
+  const file = join(bench.folder, 'bare.qcow2');
+  const qemuImg = (...flags: readonly string[]): number => {
+    rmSync(file, { force: true });
+    const options = ['-q', '-f', 'qcow2', '-o', qcow2Options, ...flags, '-b', parent, '-F', 'qcow2'];
+    return timeProcess('qemu-img', ['create', ...options, file, String(size)]).milliseconds;
+  };
+  const ofWritten = async (call: 'Volume.snapshot' | 'Volume.clone'): Promise<number> => {
+    const key = await bench.makeWritten(size, shorter?.key);
+    const time = await bench.timeMaking(call, key);
+    await bench.destroy(key);
+    return time;
+  };
+  const comparison = await compare(
+    {
+      [bare]: () => qemuImg(),
+      [`${bare} -u`]: () => qemuImg('-u'),
+      [start]: () => bench.time('Plugin.query', {}),
+      snapshot: () => ofWritten('Volume.snapshot'),
+      clone: () => ofWritten('Volume.clone'),
+      'clone of a snapshot': () => bench.timeMaking('Volume.clone', snapshot.key),
+    },
+    bare,
+    rounds,
+    { what: start, of: ['snapshot', 'clone', 'clone of a snapshot'] },
+  );
+  for (const { key } of [snapshot, ...(shorter === undefined ? [] : [shorter])]) await bench.destroy(key);
+  return comparison;
+}
+
+async function compareCall<N extends CallName>(
+  bench: ScaleSr,
+  name: N,
+  parameters: Omit<Parameters<N>, 'dbg'>,
+  rounds: number,
+): Promise<Comparison> {
+  return await compare(
+    { [start]: () => bench.time('Plugin.query', {}), [name]: () => bench.time(name, parameters) },
+    start,
+    rounds,
+  );
+}
+
+/** A backup of the catalog, which one change in 64 makes, without a call around it. */
+async function compareBackup(
+  bench: ScaleSr,
+  set: Omit<Parameters<'Volume.set'>, 'dbg'>,
+  rounds: number,
+): Promise<Comparison> {
+  const folder = backupsFolder(bench.path);
+  const copy = join(bench.folder, 'copy');
+  return await compare(
+    {
+      'copy and fsync': () => {
+        const begin = performance.now();
+        copyFileSync(catalogFile(bench.path), copy);
+        const fd = openSync(copy, 'r');
+        fsyncSync(fd);
+        closeSync(fd);
+        return performance.now() - begin;
+      },
+      backup: () => {
+        bench.time('Volume.set', set);
+        // That may have been the one in 64.
+        for (const name of readdirSync(folder)) rmSync(join(folder, name));
+        const begin = performance.now();
+        const damage = backUpCatalog(bench.path, bench.sr);
+        const time = performance.now() - begin;
+        if (damage !== undefined || readdirSync(folder).length !== 1) throw new Error(`no backup: ${damage}`);
+        return time;
+      },
+    },
+    'copy and fsync',
+    rounds,
+  );
+}
+
+/** Looks at one SR.ls from outside, by strace, and at its queries from inside. */
+function inspectListing(bench: ScaleSr, volumes: number): Listing {
+  const { sr, folder, path } = bench;
+  const trace = join(folder, 'trace');
+  // -y names the files of descriptors, and -s 0 leaves out all texts but the names of files.
+  const flags = ['-f', '-qq', '-y', '-s', '0', '-o', trace];
+  const call = [entryFile(volumePluginFolder, 'SR.ls'), '--json'];
+  const request = formatRequest('SR.ls', { sr });
+  const { stdout } = timeProcess('strace', [...flags, ...call], request, bench.environment);
+  const calls = readFileSync(trace, 'utf8')
+    .split('\n')
+    .filter((line) => /^\d+ +\w+\(/.test(line));
+  const naming = (file: string): number => calls.filter((line) => line.includes(file)).length;
+  const counter = join(import.meta.dirname, 'count-queries.ts');
+  const counted = timeProcess(process.execPath, [counter, sr], '', bench.environment);
+  return {
+    volumes,
+    answer: Buffer.byteLength(stdout),
+    systemCalls: {
+      all: calls.length,
+      onCatalog: naming(catalogFile(path)),
+      onImages: naming(imagesFolder(path)),
+    },
+    queries: JSON.parse(counted.stdout) as string[],
+  };
+}
+
+async function inTurn<T, U>(values: readonly T[], act: (value: T) => Promise<U>): Promise<readonly U[]> {
+  const results: U[] = [];
+  for (const value of values) results.push(await act(value));
+  return results;
+}
+
+function curvesOf(growth: Growth, names: readonly string[]): readonly Curve[] {
+  return names.map((name) => ({ name, values: growth.map(({ medians }) => medians[name] ?? 0) }));
+}
