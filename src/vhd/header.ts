@@ -143,7 +143,7 @@ function sumOf(bytes: Buffer, at: number): number {
   return ~sum >>> 0;
 }
 
-/** Tools try one locator after the other, so that all have to name the same file. */
+/** Tools try one locator after the other: a name of all that they say is no file's unless they are alike. */
 function readBacking(file: string, fd: number, header: Buffer): Backing {
   const names = new Set<string>();
   for (let index = 0; index < 8; index++) {
@@ -154,9 +154,8 @@ function readBacking(file: string, fd: number, header: Buffer): Backing {
     if (length > 4096) throw damaged(file, 'names its parent by a path that is too long');
     names.add(decodeLocator(file, code, readAt(fd, Number(header.readBigUInt64BE(at + 16)), length)));
   }
-  const [name, ...more] = names;
-  if (name === undefined) throw damaged(file, 'builds on a parent that it does not name');
-  if (more.length > 0) throw damaged(file, 'names several parents');
+  if (names.size === 0) throw damaged(file, 'builds on a parent that it does not name');
+  const name = [...names].join(' or ');
   const hasUuid = header.subarray(40, 56).some((byte) => byte !== 0);
   return { name, format: hasUuid ? 'vhd' : 'raw' };
 }

@@ -160,17 +160,29 @@ describe.skipIf(!hasBlktap)(`in an SR of vhd images${needsBlktap}`, () => {
     expect([host.images(), other.images()].map(({ length }) => length)).toEqual([1, 1]);
   });
 
-  it('garbage collection leaves them alone', async () => {
+  it('garbage collection merges what no volume has any more, also into a smaller parent', async () => {
     using host = new VolumeHost();
     const sr = await makeVhdSr(host);
     const volume = await host.makeVolume(size);
     const { key } = volume;
-    fill(volume, 1, 0, 512);
+    fill(volume, 1, 0, 65_536);
     const snapshot = await host.call('Volume.snapshot', { sr, key });
+    await host.call('Volume.resize', { sr, key, new_size: size + block });
+    fill(await stat(host, key), 2, 4096, 4096);
+    fill(await stat(host, key), 3, Number(size), 512);
+    const clone = await host.call('Volume.clone', { sr, key });
+    fill(clone, 4, 0, 512);
     await host.call('Volume.destroy', { sr, key: snapshot.key });
+    expect(await collectGarbage(host)).toContain('1 images merged');
+    const expected = '1x4096 2x4096 1x57344 0x4128768 3x512 0x2096640';
+    expect(runs(await stat(host, key))).toBe(expected);
+    expect(runs(await stat(host, clone.key))).toBe(expected.replace('1x4096', '4x512 1x3584'));
+    expect(host.images()).toHaveLength(3);
+    checkConsistent(host);
+    await host.call('Volume.destroy', { sr, key: clone.key });
     await collectGarbage(host);
-    expect(host.images()).toHaveLength(2);
-    expect(runs(await stat(host, key))).toBe(`1x512 0x${Number(size) - 512}`);
+    expect(runs(await stat(host, key))).toBe(expected);
+    expect(host.images()).toHaveLength(1);
     checkConsistent(host);
   });
 
@@ -181,6 +193,7 @@ describe.skipIf(!hasBlktap)(`in an SR of vhd images${needsBlktap}`, () => {
     const { key } = volume;
     fill(volume, 1, 0, 512);
     await host.call('Volume.snapshot', { sr, key });
+    fill(await stat(host, key), 2, 0, 512);
     const leaf = imageOf(await stat(host, key));
     // Another parent, as by someone's vhd-util.
     const stranger = join(host.folder, 'stranger.vhd');
@@ -190,7 +203,7 @@ describe.skipIf(!hasBlktap)(`in an SR of vhd images${needsBlktap}`, () => {
     execFileSync('vhd-util', ['modify', '-n', leaf, '-p', stranger]);
     expect((await host.failure('Volume.clone', { sr, key })).params).toEqual([
       'ImageDamaged',
-      expect.stringMatching(/names (several parents|the parent)/),
+      expect.stringContaining('names the parent'),
     ]);
     // The footer of another image at the end, where tapdisk dies between a guest's block and its own footer.
     execFileSync('cp', [elsewhere, leaf]);

@@ -85,7 +85,9 @@ async function settleKept(database: DatabaseSync, folder: string, image: Image):
   const found = driver.backing(file);
   const expected = backingOn(parent);
   let released: number | undefined;
-  if (found?.name !== expected?.name || found?.format !== expected?.format) {
+  // An image in vhd also names its parent's uuid, last of all.
+  const isUnsure = image.format === 'vhd' && expected !== undefined;
+  if (isUnsure || found?.name !== expected?.name || found?.format !== expected?.format) {
     await setBacking(image, file, expected, lock.fd);
     // The kernel ends what qemu-img inherited a little after qemu-img, and the call at hand may need the image.
     released = lock.fd;

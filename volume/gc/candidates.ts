@@ -1,6 +1,5 @@
 /**
- * Which images can be merged: a frozen image that is no volume's and has exactly one child, which is not in vhd: such
- * an image knows its parent by a uuid within that, so that no other file can take the parent's place. Where a snapshot without
+ * Which images can be merged: a frozen image that is no volume's and has exactly one child. Where a snapshot without
  * data is known by it, the child must be frozen too; see volume/cbt/index.ts.
  */
 import type { DatabaseSync } from 'node:sqlite';
@@ -21,7 +20,6 @@ const query = `
     AND NOT EXISTS (SELECT 1 FROM volumes WHERE image = parent.uuid)
     AND NOT EXISTS (SELECT 1 FROM intents WHERE image IN (parent.uuid, child.uuid))
     AND child.virtual_size >= parent.virtual_size
-    AND child.format <> 'vhd'
     AND NOT (EXISTS (SELECT 1 FROM cbt_metadata WHERE image = parent.uuid)
       AND EXISTS (SELECT 1 FROM volumes WHERE image = child.uuid AND read_write = 1))`;
 

@@ -9,8 +9,10 @@ import { listChain, listChildren } from '../catalog/images.ts';
 import { addMerge, hasMerge, type Merge, removeMerge } from '../catalog/merges.ts';
 import { beforeMerge } from '../cbt/index.ts';
 import { checkChain } from '../images/chain.ts';
+import { formatDriver } from '../images/format.ts';
 import { ImageLocks } from '../images/lock.ts';
 import { qemuImg, reportPercent } from '../images/qemu-img.ts';
+import { vhdUtil } from '../images/vhd-util.ts';
 import { imageFile } from '../layout/sr-folder.ts';
 import { loadProvider } from '../providers/provider.ts';
 import type { AttachedSr } from '../sr/attached.ts';
@@ -129,6 +131,11 @@ async function write(
 ): Promise<void> {
   const file = imageFile(folder, parent);
   if (isRepeated) await freeLeaks(file, parent.format, inherit, signal);
+  if (child.format === 'vhd') {
+    await coalesce(folder, { parent, child }, inherit, signal, onProgress);
+    flush(file);
+    return;
+  }
   // -d: the child keeps what it holds, and so hides whatever the parent has of this merge, until it is removed.
   const limits = rate === undefined ? [] : ['-r', String(rate)];
   const childFile = imageFile(folder, child);
@@ -138,6 +145,34 @@ async function write(
     timeout: limit,
     onOutput: reportPercent(onProgress),
   });
+  flush(file);
+}
+
+/** Writes what a child in vhd holds into its parent; it keeps that itself. */
+async function coalesce(
+  folder: string,
+  { parent, child }: MergeImages,
+  inherit: readonly number[],
+  signal: AbortSignal,
+  onProgress: (progress: number) => void,
+): Promise<void> {
+  const childFile = imageFile(folder, child);
+  const [lock] = inherit;
+  if (lock !== undefined) {
+    await formatDriver(parent.format).grow(imageFile(folder, parent), child.virtualSize, lock);
+  }
+  await vhdUtil(['coalesce', '-p', '-n', childFile], childFile, {
+    inherit,
+    signal,
+    timeout: limit,
+    onOutput: (text) => {
+      const percent = /([\d.]+)%\s*$/.exec(text)?.[1];
+      if (percent !== undefined) onProgress(Number(percent) / 100);
+    },
+  });
+}
+
+function flush(file: string): void {
   const fd = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
     fsyncSync(fd);
@@ -202,7 +237,8 @@ async function endIn(
     removeMerge(database, merge);
     return 'gone';
   }
-  if (images.parent.format === images.child.format) {
+  // In vhd, children know their parent by a uuid in its file, so that no other file can take its place unnoticed.
+  if (images.parent.format === images.child.format && images.child.format !== 'vhd') {
     replaceChild(database, folder, images);
     return 'merged';
   }

@@ -1,3 +1,4 @@
+import { listHeldParts } from '../../src/vhd/header.ts';
 import { allocatedSize } from '../images/allocation.ts';
 import { type Extent, mapAllocation } from '../images/allocation-map.ts';
 import { imageFile } from '../layout/sr-folder.ts';
@@ -31,7 +32,8 @@ function withTables(bytes: bigint): bigint {
   return bytes + bytes / tablesPart + margin;
 }
 
-async function mapOwn(file: string, format: string): Promise<readonly Extent[]> {
+async function mapOwn(file: string, format: string): Promise<readonly Pick<Extent, 'start' | 'length'>[]> {
+  if (format === 'vhd') return listHeldParts(file);
   return (await mapAllocation(file, format)).filter(({ depth, data }) => depth === 0 && data);
 }
 

@@ -87,7 +87,7 @@ export function settleMerges(database: DatabaseSync, folder: string): void {
 }
 
 /**
- * Makes all that was the child's the parent's, of another format: volumes, and images that build on it. Under the
+ * Makes all that was the child's the parent's, of another format or in vhd: volumes, and images that build on it. Under the
  * exclusive lock of the catalog and those of both images and of those that build on the child.
  *
  * What dies here is settled as any change of images: headers and modes follow the rows.

@@ -1,9 +1,11 @@
 import { closeSync, constants, fsyncSync, openSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { Backing } from '../../src/qcow2/header.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
 import type { Image } from '../catalog/images.ts';
 import { imageName } from '../layout/sr-folder.ts';
 import { qemuImg } from './qemu-img.ts';
+import { vhdUtil } from './vhd-util.ts';
 
 /** What an image's file must say of its parent. */
 export function backingOn(parent: Image | undefined): Backing | undefined {
@@ -11,11 +13,10 @@ export function backingOn(parent: Image | undefined): Backing | undefined {
 }
 
 /**
- * Has a qcow2 image name another parent, durably, without a look at either's content. Images of other formats keep
- * theirs.
+ * Has an image name another parent, durably, without a look at either's content. What dies on the way may be repeated.
  *
- * @param lock the locked image, which qemu-img keeps locked until it ends.
- * @throws PluginError `ImageDamaged` for an image of another format; as qemuImg.
+ * @param lock the locked image, which the tool keeps locked until it ends.
+ * @throws PluginError `ImageDamaged` for an image that cannot; as qemuImg, vhdUtil.
  */
 export async function setBacking(
   { format }: Pick<Image, 'format'>,
@@ -23,16 +24,18 @@ export async function setBacking(
   backing: Backing | undefined,
   lock: number | undefined,
 ): Promise<void> {
-  if (format !== 'qcow2') {
+  const inherit = lock === undefined ? [] : [lock];
+  if (format === 'qcow2') {
+    const parent = backing === undefined ? ['-b', ''] : ['-b', backing.name, '-F', backing.format ?? ''];
+    await qemuImg(['rebase', '-q', '-u', '-f', 'qcow2', ...parent, file], file, { inherit });
+  } else if (format === 'vhd' && backing !== undefined) {
+    await vhdUtil(['modify', '-n', file, '-p', join(dirname(file), backing.name)], file, { inherit });
+  } else {
     throw new PluginError(
       'ImageDamaged',
       `The image ${file} does not name the parent that the catalog says; restore it from a backup.`,
     );
   }
-  const parent = backing === undefined ? ['-b', ''] : ['-b', backing.name, '-F', backing.format ?? ''];
-  await qemuImg(['rebase', '-q', '-u', '-f', 'qcow2', ...parent, file], file, {
-    inherit: lock === undefined ? [] : [lock],
-  });
   const fd = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
     fsyncSync(fd);
