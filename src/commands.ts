@@ -1,8 +1,8 @@
 /** The one way to run a command of the host. */
-import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { endWithUs } from './children.ts';
+import { execa } from 'execa';
 import { commandFolders } from './find-command.ts';
 import { PluginError } from './smapi/errors.ts';
 
@@ -92,10 +92,10 @@ function lateness(pid: number | undefined): Late | undefined {
   }
 }
 
-const environment: NodeJS.ProcessEnv = { PATH: commandFolders.join(':'), LC_ALL: 'C' };
+const path = commandFolders.join(':');
 
 /**
- * Runs a command without a shell, in the C locale, and waits for it and for its output to end.
+ * Runs a command without a shell, in the C locale, and waits for it.
  *
  * @throws CommandError naming the command, its exit code and the last line it printed on stderr; the reason of
  * an aborted `signal`.
@@ -105,104 +105,55 @@ export async function run(
   args: readonly string[],
   options: CommandOptions = {},
 ): Promise<CommandResult> {
-  const { input = '', inherit = [], encoding = 'utf8', expect = [0], onOutput, signal } = options;
   const timeout = Math.ceil(options.timeout ?? 60_000);
-  signal?.throwIfAborted();
-  const child = start(command, args, {
-    env: { ...process.env, ...environment },
-    stdio: ['pipe', 'pipe', 'pipe', ...inherit],
+  const running = execa(command, [...args], {
+    env: { PATH: path, LC_ALL: 'C' },
+    input: options.input ?? '',
+    // execa's type knows descriptors up to 9, but it takes any.
+    stdio: ['pipe', 'pipe', 'pipe', ...(options.inherit ?? []).map((fd) => fd as 3)],
+    timeout,
+    forceKillAfterDelay: killDelay,
+    reject: false,
+    stripFinalNewline: true,
+    encoding: options.encoding ?? 'utf8',
+    ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
   });
-  const stdout: Buffer[] = [];
-  const stderr: Buffer[] = [];
-  child.stdout?.on('data', (chunk: Buffer) => {
-    stdout.push(chunk);
-    onOutput?.(String(chunk));
-  });
-  child.stderr?.on('data', (chunk: Buffer) => stderr.push(chunk));
-  // A command may end, or not start, without reading it.
-  child.stdin?.on('error', () => {}).end(input);
-
+  const { onOutput } = options;
+  if (onOutput !== undefined) running.stdout.on('data', (chunk: Buffer) => onOutput(String(chunk)));
   const ended = new AbortController();
-  const outlives = endWithUs(child);
-  let timedOut = false;
-  const timer = setTimeout(() => {
-    timedOut = true;
-    kill(child);
-  }, timeout);
-  const cancel = (): void => kill(child);
-  signal?.addEventListener('abort', cancel);
-  let end: End | Late;
-  try {
-    end = await Promise.race([endOf(child), late(child.pid, timeout + 2 * killDelay, ended.signal)]);
-  } finally {
-    outlives();
-    clearTimeout(timer);
-    signal?.removeEventListener('abort', cancel);
-    ended.abort();
-  }
-  const said = Buffer.concat(stderr)
-    .toString()
-    .replace(/\r?\n$/, '');
-  if (end === 'held') {
+  const result = await Promise.race([running, late(running.pid, timeout + 2 * killDelay, ended.signal)]);
+  ended.abort();
+  if (result === 'held') {
     throw new CommandError(
-      `${command} did not end within ${timeout} ms, and cannot be killed: the kernel holds process ${child.pid}.`,
+      `${command} did not end within ${timeout} ms, and cannot be killed: the kernel holds process ${running.pid}.`,
       undefined,
       '',
-      { timedOut: true, stuck: child.pid },
+      { timedOut: true, stuck: running.pid },
     );
   }
-  if (end !== 'gone' && signal?.aborted === true) throw signal.reason;
-  if (end === 'gone' || timedOut) {
+  if (result !== 'gone' && result.isCanceled) throw options.signal?.reason;
+  if (result === 'gone' || result.timedOut) {
+    const said = result === 'gone' ? '' : result.stderr;
     throw new CommandError(`${command} did not end within ${timeout} ms.`, undefined, said, {
       timedOut: true,
     });
   }
-  if (end instanceof Error) throw notStarted(command, end);
-  if (typeof end === 'string') {
-    throw new CommandError(`${command} could not be run (${end}).`, undefined, said);
+  if (result.exitCode === undefined) {
+    const why =
+      result.code === 'ENOENT'
+        ? 'is not installed on this host'
+        : `could not be run (${result.code ?? result.signal ?? 'unknown cause'})`;
+    throw new CommandError(`${command} ${why}.`, undefined, result.stderr);
   }
-  if (!expect.includes(end)) {
-    const last = said.split('\n').findLast((line) => line.trim() !== '');
+  if (!(options.expect ?? [0]).includes(result.exitCode)) {
+    const said = result.stderr.split('\n').findLast((line) => line.trim() !== '');
     throw new CommandError(
-      `${command} failed with exit code ${end}${last === undefined ? '' : `: ${last.trim()}`}`,
-      end,
-      said,
+      `${command} failed with exit code ${result.exitCode}${said === undefined ? '' : `: ${said.trim()}`}`,
+      result.exitCode,
+      result.stderr,
     );
   }
-  const output = Buffer.concat(stdout).toString(encoding);
-  return { stdout: output.replace(/\r?\n$/, ''), stderr: said, exitCode: end };
-}
-/** A command's exit code, the signal that ended it, or why it was not started. */
-type End = number | NodeJS.Signals | NodeJS.ErrnoException;
-
-/** Comes when a command has ended and nobody has its output open any more. */
-function endOf(child: ChildProcess): Promise<End> {
-  return new Promise((resolve) => {
-    child.once('error', (error) => {
-      if (child.pid === undefined) resolve(error);
-    });
-    child.once('close', (code, signal) => resolve(code ?? signal ?? 0));
-  });
-}
-
-/** Ends a command by SIGTERM, and by SIGKILL where that is not enough. */
-function kill(child: ChildProcess): void {
-  child.kill('SIGTERM');
-  setTimeout(() => child.kill('SIGKILL'), killDelay).unref();
-}
-
-/** Some failures to start are thrown, the others come as events. */
-function start(command: string, args: readonly string[], options: SpawnOptions): ChildProcess {
-  try {
-    return spawn(command, args, options);
-  } catch (error) {
-    throw notStarted(command, error as NodeJS.ErrnoException);
-  }
-}
-
-function notStarted(command: string, { code, message }: NodeJS.ErrnoException): CommandError {
-  const why = code === 'ENOENT' ? 'is not installed on this host' : `could not be run (${code ?? message})`;
-  return new CommandError(`${command} ${why}.`, undefined, '');
+  return { stdout: result.stdout, stderr: result.stderr, exitCode: result.exitCode };
 }
 
 /** A process that outlives its starter. */
@@ -225,9 +176,9 @@ export async function startDetached(
   args: readonly string[],
   { output, inherit }: { readonly output: number; readonly inherit: readonly number[] },
 ): Promise<DetachedProcess> {
-  const child = start(command, args, {
+  const child = spawn(command, [...args], {
     cwd: '/',
-    env: environment,
+    env: { PATH: path, LC_ALL: 'C' },
     detached: true,
     stdio: ['ignore', output, output, ...inherit],
   });
@@ -236,7 +187,17 @@ export async function startDetached(
   );
   await new Promise<void>((resolve, reject) => {
     child.once('spawn', resolve);
-    child.once('error', (error) => reject(notStarted(command, error)));
+    child.once('error', (error: NodeJS.ErrnoException) =>
+      reject(
+        new CommandError(
+          error.code === 'ENOENT'
+            ? `${command} is not installed on this host.`
+            : `${command} could not be run (${error.code ?? error.message}).`,
+          undefined,
+          '',
+        ),
+      ),
+    );
   });
   child.unref();
   return { pid: child.pid as number, ended };
