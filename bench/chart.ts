@@ -22,7 +22,7 @@ const width = 460;
 const height = 340;
 const plot = { left: 64, right: 440, top: 40, bottom: 230 };
 /** Told apart also by who does not see colours as others do (Okabe and Ito). */
-const colours = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00'];
+const colours = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9'];
 
 /** Draws charts in rows of two. */
 export function drawCharts(charts: readonly Chart[], footer: string): string {

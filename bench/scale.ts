@@ -79,7 +79,7 @@ export async function benchScale({ volumes, sizes, depths, rounds }: Scale): Pro
     );
 
   const bySize = await inTurn(sizes, (size) => making(size, 1, 0));
-  const byDepth = await inTurn(depths, (depth) => making(64, depth, 0));
+  const byDepth = await inTurn(depths, (depth) => making(32, depth, 0));
   const byVolumes: Comparison[] = [];
   const lists: Comparison[] = [];
   const changes: Comparison[] = [];
@@ -87,7 +87,7 @@ export async function benchScale({ volumes, sizes, depths, rounds }: Scale): Pro
   const listings: Listing[] = [];
   for (const count of volumes) {
     bench.grow(count);
-    byVolumes.push(await making(64, 4, count));
+    byVolumes.push(await making(32, 4, count));
     const { sr } = bench;
     lists.push(await measure(`SR.ls, ${count} volumes`, compareCall(bench, 'SR.ls', { sr }, rounds)));
     listings.push(inspectListing(bench, count));
