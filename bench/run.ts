@@ -1,7 +1,8 @@
 /**
  * Runs the benchmarks, prints their figures and keeps them in bench/figures: `run.ts [SIZE [BENCHMARK...]]`.
  *
- * SIZE is that of the benchmark of scale, `full` or `quick`; all benchmarks run unless some are named.
+ * SIZE is that of the benchmark of scale, `full` or `quick`; all benchmarks run unless some are named. Figures of a
+ * quick run are no figures to keep, and go to build/figures.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { arch, cpus, loadavg, release } from 'node:os';
@@ -12,8 +13,6 @@ import { benchProbe } from './probe.ts';
 import { benchScale, type Listing, scales } from './scale.ts';
 import { benchStartup } from './startup.ts';
 
-const figures = join(import.meta.dirname, 'figures');
-mkdirSync(figures, { recursive: true });
 const machine = {
   arch: arch(),
   cores: cpus().length,
@@ -26,6 +25,8 @@ const date = new Date().toISOString().slice(0, 10);
 
 const [size = 'full', ...named] = process.argv.slice(2);
 if (!isSize(size)) throw new Error(`no size ${size}: ${Object.keys(scales).join(' or ')}`);
+const figures = join(import.meta.dirname, size === 'full' ? 'figures' : '../build/figures');
+mkdirSync(figures, { recursive: true });
 const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
   startup: async () => keep('startup', { 'one call, start to exit': await benchStartup() }),
   probe: async () => keep('probe', await benchProbe()),
@@ -68,7 +69,7 @@ function keep(
 
 function printListing({ volumes, answer, systemCalls, queries }: Listing): void {
   process.stdout.write(
-    `\nSR.ls of ${volumes} volumes: ${answer} bytes, ${systemCalls.all} system calls, ${systemCalls.onCatalog} of them on the catalog, ${systemCalls.onImages} on images; ${queries.length} queries\n`,
+    `\nSR.ls of ${volumes} volumes: ${answer} bytes, ${systemCalls.all} system calls, ${systemCalls.onCatalog} of them on the catalog, ${systemCalls.onImages} on images (${systemCalls.onImagesByStat} of a Volume.stat); ${queries.length} queries\n`,
   );
 }
 

@@ -42,8 +42,15 @@ export interface Listing {
   readonly volumes: number;
   /** Bytes. */
   readonly answer: number;
-  /** All system calls of the call's processes, and those that name a file in the folder of images. */
-  readonly systemCalls: { readonly all: number; readonly onImages: number; readonly onCatalog: number };
+  readonly systemCalls: {
+    /** Of all processes of the call. */
+    readonly all: number;
+    /** Those that name the catalog, or a file in the folder of images. */
+    readonly onCatalog: number;
+    readonly onImages: number;
+    /** The same of a Volume.stat, which looks at the one image: so they would be seen. */
+    readonly onImagesByStat: number;
+  };
   /** What SQLite was made to run, in this order. */
   readonly queries: readonly string[];
 }
@@ -90,8 +97,8 @@ export async function benchScale({ volumes, sizes, depths, rounds }: Scale): Pro
     byVolumes.push(await making(32, 4, count));
     const { sr } = bench;
     lists.push(await measure(`SR.ls, ${count} volumes`, compareCall(bench, 'SR.ls', { sr }, rounds)));
-    listings.push(inspectListing(bench, count));
     const { key } = (await bench.xapi('SR.ls', { sr }))[0] as Volume;
+    listings.push(inspectListing(bench, count, key));
     const set = { sr, key, k: 'a key', v: 'a value' };
     changes.push(
       await measure(`Volume.set, ${count} volumes`, compareCall(bench, 'Volume.set', set, rounds)),
@@ -210,30 +217,45 @@ async function compareBackup(
 }
 
 /** Looks at one SR.ls from outside, by strace, and at its queries from inside. */
-function inspectListing(bench: ScaleSr, volumes: number): Listing {
-  const { sr, folder, path } = bench;
-  const trace = join(folder, 'trace');
-  // -y names the files of descriptors, and -s 0 leaves out all texts but the names of files.
-  const flags = ['-f', '-qq', '-y', '-s', '0', '-o', trace];
-  const call = [entryFile(volumePluginFolder, 'SR.ls'), '--json'];
-  const request = formatRequest('SR.ls', { sr });
-  const { stdout } = timeProcess('strace', [...flags, ...call], request, bench.environment);
-  const calls = readFileSync(trace, 'utf8')
-    .split('\n')
-    .filter((line) => /^\d+ +\w+\(/.test(line));
-  const naming = (file: string): number => calls.filter((line) => line.includes(file)).length;
+function inspectListing(bench: ScaleSr, volumes: number, key: string): Listing {
+  const { sr, path } = bench;
+  const naming = (file: string, calls: readonly string[]): number =>
+    calls.filter((line) => line.includes(file)).length;
+  const ls = traceCall(bench, 'SR.ls', { sr });
+  const stat = traceCall(bench, 'Volume.stat', { sr, key });
   const counter = join(import.meta.dirname, 'count-queries.ts');
   const counted = timeProcess(process.execPath, [counter, sr], '', bench.environment);
   return {
     volumes,
-    answer: Buffer.byteLength(stdout),
+    answer: Buffer.byteLength(ls.stdout),
     systemCalls: {
-      all: calls.length,
-      onCatalog: naming(catalogFile(path)),
-      onImages: naming(imagesFolder(path)),
+      all: ls.systemCalls.length,
+      onCatalog: naming(catalogFile(path), ls.systemCalls),
+      onImages: naming(imagesFolder(path), ls.systemCalls),
+      onImagesByStat: naming(imagesFolder(path), stat.systemCalls),
     },
     queries: JSON.parse(counted.stdout) as string[],
   };
+}
+
+/** Runs a call under strace; answers a line for each system call, with the names of the files that it is about. */
+function traceCall<N extends CallName>(
+  bench: ScaleSr,
+  name: N,
+  parameters: Omit<Parameters<N>, 'dbg'>,
+): { readonly stdout: string; readonly systemCalls: readonly string[] } {
+  const trace = join(bench.folder, 'trace');
+  // -y names the files of descriptors, and -s 0 leaves out all texts but the names of files.
+  const flags = ['-f', '-qq', '-y', '-s', '0', '-o', trace];
+  const call = [entryFile(volumePluginFolder, name), '--json'];
+  const { stdout } = timeProcess(
+    'strace',
+    [...flags, ...call],
+    formatRequest(name, parameters),
+    bench.environment,
+  );
+  const lines = readFileSync(trace, 'utf8').split('\n');
+  return { stdout, systemCalls: lines.filter((line) => /^\d+ +\w+\(/.test(line)) };
 }
 
 async function inTurn<T, U>(values: readonly T[], act: (value: T) => Promise<U>): Promise<readonly U[]> {
