@@ -239,7 +239,9 @@ describe('the installed tree', () => {
     expect(listed).toContain('datapath/raw+file/Datapath.attach\n');
     expect(listed).toContain('datapath/qcow2+file/Datapath.attach\n');
     expect(listed).toContain('Volume.snapshot\n');
-    expect(listed).not.toContain('Volume.compose');
+    expect(listed).toContain('Volume.compose\n');
+    expect(listed).toContain('datapath/vhd+file/Datapath.attach\n');
+    expect(listed).not.toContain('Data.');
   });
 
   it('names no place of the machine that built it', () => {
