@@ -31,17 +31,36 @@ export async function compare(
   measurements: Readonly<Record<string, Measurement>>,
   peer: string,
   rounds: number,
-  start?: Start,
 ): Promise<Comparison> {
-  const times: Record<string, number[]> = Object.fromEntries(
-    Object.keys(measurements).map((name) => [name, []]),
-  );
+  const [comparison] = await compareAll([measurements], peer, rounds);
+  return comparison as Comparison;
+}
+
+/** The same at several places, each with all measurements; a round goes to all places. */
+export async function compareAll(
+  places: readonly Readonly<Record<string, Measurement>>[],
+  peer: string,
+  rounds: number,
+  start?: Start,
+): Promise<readonly Comparison[]> {
+  const times = places.map((measurements): Record<string, number[]> => mapValues(measurements, () => []));
   for (let round = 0; round <= rounds; round++) {
-    for (const [name, measure] of Object.entries(measurements)) {
-      const time = await measure();
-      if (round > 0) times[name]?.push(time);
+    for (const [place, measurements] of places.entries()) {
+      for (const [name, measure] of Object.entries(measurements)) {
+        const time = await measure();
+        if (round > 0) times[place]?.[name]?.push(time);
+      }
     }
   }
+  return times.map((found) => summarize(found, peer, rounds, start));
+}
+
+function summarize(
+  times: Readonly<Record<string, readonly number[]>>,
+  peer: string,
+  rounds: number,
+  start: Start | undefined,
+): Comparison {
   const at = (name: string, round: number): number => times[name]?.[round] ?? Number.NaN;
   const ratios = (values: readonly number[]): number =>
     rounded(median(values.map((value, round) => value / at(peer, round))));

@@ -11,7 +11,7 @@ import { backUpCatalog } from '../volume/catalog/backup.ts';
 import { qcow2Options } from '../volume/images/qcow2-options.ts';
 import { backupsFolder, catalogFile, imagesFolder } from '../volume/layout/sr-folder.ts';
 import type { Chart, Curve } from './chart.ts';
-import { type Comparison, compare } from './measure.ts';
+import { type Comparison, compareAll, type Measurement, type Start } from './measure.ts';
 import { imageOf, ScaleSr } from './scale-sr.ts';
 import { timeProcess } from './whole-process.ts';
 
@@ -69,42 +69,71 @@ const bare = 'qemu-img create';
 const start = 'Plugin.Query';
 const makers = [bare, `${bare} -u`, start, 'snapshot', 'clone', 'clone of a snapshot'];
 
-/** Measures all of it. */
+/** Measures all of it, at all places of a curve in turn. */
 export async function benchScale({ volumes, sizes, depths, rounds }: Scale): Promise<ScaleFigures> {
-  await using bench = await ScaleSr.make();
-  const comparisons: Record<string, Comparison> = {};
-  const measure = async (title: string, comparison: Promise<Comparison>): Promise<Comparison> => {
-    process.stderr.write(`${title}\n`);
-    const result = await comparison;
-    comparisons[title] = result;
-    return result;
+  await using stack = new AsyncDisposableStack();
+  const makeSr = async (others: number): Promise<ScaleSr> => {
+    const made = stack.use(await ScaleSr.make());
+    made.grow(others);
+    return made;
   };
-  const making = async (size: number, depth: number, others: number): Promise<Comparison> =>
+  const few = await makeSr(0);
+  const many = await inTurn(volumes, makeSr);
+  const comparisons: Record<string, Comparison> = {};
+  const measure = async (
+    titles: readonly string[],
+    places: readonly Readonly<Record<string, Measurement>>[],
+    peer: string,
+    begin?: Start,
+  ): Promise<Growth> => {
+    process.stderr.write(`${titles.join('; ')}\n`);
+    const growth = await compareAll(places, peer, rounds, begin);
+    for (const [place, comparison] of growth.entries()) comparisons[titles[place] ?? ''] = comparison;
+    return growth;
+  };
+  const making = async (
+    titles: readonly string[],
+    places: readonly (readonly [ScaleSr, number, number])[],
+  ): Promise<Growth> =>
     await measure(
-      `${size} GiB, ${depth} images deep, ${others} other volumes`,
-      compareMaking(bench, BigInt(size) << 30n, depth, rounds),
+      titles,
+      await inTurn(places, ([bench, size, depth]) => measureMaking(bench, BigInt(size) << 30n, depth)),
+      bare,
+      { what: start, of: ['snapshot', 'clone', 'clone of a snapshot'] },
     );
 
-  const bySize = await inTurn(sizes, (size) => making(size, 1, 0));
-  const byDepth = await inTurn(depths, (depth) => making(32, depth, 0));
-  const byVolumes: Comparison[] = [];
-  const lists: Comparison[] = [];
-  const changes: Comparison[] = [];
-  const backups: Comparison[] = [];
-  const listings: Listing[] = [];
-  for (const count of volumes) {
-    bench.grow(count);
-    byVolumes.push(await making(32, 4, count));
-    const { sr } = bench;
-    lists.push(await measure(`SR.ls, ${count} volumes`, compareCall(bench, 'SR.ls', { sr }, rounds)));
-    const { key } = (await bench.xapi('SR.ls', { sr }))[0] as Volume;
-    listings.push(inspectListing(bench, count, key));
-    const set = { sr, key, k: 'a key', v: 'a value' };
-    changes.push(
-      await measure(`Volume.set, ${count} volumes`, compareCall(bench, 'Volume.set', set, rounds)),
-    );
-    backups.push(await measure(`catalog of ${count} volumes`, compareBackup(bench, set, rounds)));
-  }
+  const bySize = await making(
+    sizes.map((size) => `${size} GiB, 1 image deep`),
+    sizes.map((size) => [few, size, 1]),
+  );
+  const byDepth = await making(
+    depths.map((depth) => `32 GiB, ${depth} images deep`),
+    depths.map((depth) => [few, 32, depth]),
+  );
+  const byVolumes = await making(
+    volumes.map((count) => `32 GiB, 4 images deep, ${count} volumes`),
+    many.map((bench) => [bench, 32, 4]),
+  );
+  const lists = await measure(
+    volumes.map((count) => `SR.ls, ${count} volumes`),
+    many.map((bench) => measureCall(bench, 'SR.ls', { sr: bench.sr })),
+    start,
+  );
+  const sets = await inTurn(many, async (bench) => {
+    const { key } = (await bench.xapi('SR.ls', { sr: bench.sr }))[0] as Volume;
+    return { bench, set: { sr: bench.sr, key, k: 'a key', v: 'a value' } };
+  });
+  const listings = sets.map(({ bench, set }, place) => inspectListing(bench, volumes[place] ?? 0, set.key));
+  const changes = await measure(
+    volumes.map((count) => `Volume.set, ${count} volumes`),
+    sets.map(({ bench, set }) => measureCall(bench, 'Volume.set', set)),
+    start,
+  );
+  const backups = await measure(
+    volumes.map((count) => `catalog of ${count} volumes`),
+    sets.map(({ bench, set }) => measureBackup(bench, set)),
+    'copy and fsync',
+  );
 
   const labels = volumes.map(String);
   const chart = (title: string, places: string, at: readonly string[], curves: readonly Curve[]): Chart => ({
@@ -131,12 +160,11 @@ export async function benchScale({ volumes, sizes, depths, rounds }: Scale): Pro
 }
 
 /** A snapshot and two kinds of clones, whole calls, against qemu-img on the same parent. */
-async function compareMaking(
+async function measureMaking(
   bench: ScaleSr,
   size: bigint,
   depth: number,
-  rounds: number,
-): Promise<Comparison> {
+): Promise<Readonly<Record<string, Measurement>>> {
   const snapshot = await bench.makeSnapshot(size, depth);
   const shorter = depth === 1 ? undefined : await bench.makeSnapshot(size, depth - 1);
   const parent = imageOf(snapshot);
@@ -152,68 +180,51 @@ async function compareMaking(
     await bench.destroy(key);
     return time;
   };
-  const comparison = await compare(
-    {
-      [bare]: () => qemuImg(),
-      [`${bare} -u`]: () => qemuImg('-u'),
-      [start]: () => bench.time('Plugin.query', {}),
-      snapshot: () => ofWritten('Volume.snapshot'),
-      clone: () => ofWritten('Volume.clone'),
-      'clone of a snapshot': () => bench.timeMaking('Volume.clone', snapshot.key),
-    },
-    bare,
-    rounds,
-    { what: start, of: ['snapshot', 'clone', 'clone of a snapshot'] },
-  );
-  for (const { key } of [snapshot, ...(shorter === undefined ? [] : [shorter])]) await bench.destroy(key);
-  return comparison;
+  return {
+    [bare]: () => qemuImg(),
+    [`${bare} -u`]: () => qemuImg('-u'),
+    [start]: () => bench.time('Plugin.query', {}),
+    snapshot: () => ofWritten('Volume.snapshot'),
+    clone: () => ofWritten('Volume.clone'),
+    'clone of a snapshot': () => bench.timeMaking('Volume.clone', snapshot.key),
+  };
 }
 
-async function compareCall<N extends CallName>(
+function measureCall<N extends CallName>(
   bench: ScaleSr,
   name: N,
   parameters: Omit<Parameters<N>, 'dbg'>,
-  rounds: number,
-): Promise<Comparison> {
-  return await compare(
-    { [start]: () => bench.time('Plugin.query', {}), [name]: () => bench.time(name, parameters) },
-    start,
-    rounds,
-  );
+): Readonly<Record<string, Measurement>> {
+  return { [start]: () => bench.time('Plugin.query', {}), [name]: () => bench.time(name, parameters) };
 }
 
 /** A backup of the catalog, which one change in 64 makes, without a call around it. */
-async function compareBackup(
+function measureBackup(
   bench: ScaleSr,
   set: Omit<Parameters<'Volume.set'>, 'dbg'>,
-  rounds: number,
-): Promise<Comparison> {
+): Readonly<Record<string, Measurement>> {
   const folder = backupsFolder(bench.path);
   const copy = join(bench.folder, 'copy');
-  return await compare(
-    {
-      'copy and fsync': () => {
-        const begin = performance.now();
-        copyFileSync(catalogFile(bench.path), copy);
-        const fd = openSync(copy, 'r');
-        fsyncSync(fd);
-        closeSync(fd);
-        return performance.now() - begin;
-      },
-      backup: () => {
-        bench.time('Volume.set', set);
-        // That may have been the one in 64.
-        for (const name of readdirSync(folder)) rmSync(join(folder, name));
-        const begin = performance.now();
-        const damage = backUpCatalog(bench.path, bench.sr);
-        const time = performance.now() - begin;
-        if (damage !== undefined || readdirSync(folder).length !== 1) throw new Error(`no backup: ${damage}`);
-        return time;
-      },
+  return {
+    'copy and fsync': () => {
+      const begin = performance.now();
+      copyFileSync(catalogFile(bench.path), copy);
+      const fd = openSync(copy, 'r');
+      fsyncSync(fd);
+      closeSync(fd);
+      return performance.now() - begin;
     },
-    'copy and fsync',
-    rounds,
-  );
+    backup: () => {
+      bench.time('Volume.set', set);
+      // That may have been the one in 64.
+      for (const name of readdirSync(folder)) rmSync(join(folder, name));
+      const begin = performance.now();
+      const damage = backUpCatalog(bench.path, bench.sr);
+      const time = performance.now() - begin;
+      if (damage !== undefined || readdirSync(folder).length !== 1) throw new Error(`no backup: ${damage}`);
+      return time;
+    },
+  };
 }
 
 /** Looks at one SR.ls from outside, by strace, and at its queries from inside. */
