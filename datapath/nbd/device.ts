@@ -3,7 +3,16 @@
  *
  * nbd-client connects them: by netlink, so that no process stays for one, where it and the kernel can (Linux 4.12).
  */
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { waitsFor } from '../../src/deadline.ts';
@@ -15,6 +24,9 @@ import { describeHolders, findHolders } from '../block-device/holders.ts';
 /** Milliseconds that a call waits for others to choose their devices, and for the kernel to do as it was told. */
 const chooseTimeout = 30_000;
 const kernelTimeout = 5_000;
+/** Milliseconds for one run of nbd-client, and for as many as it may take. */
+const clientTimeout = 10_000;
+const connectLimit = 60_000;
 const flushLimit = 60_000;
 
 /** A device that is connected to a server of ours, or was about to be. */
@@ -22,6 +34,8 @@ export interface NbdDevice {
   readonly number: number;
   /** Bytes of the disk. */
   readonly size: number;
+  /** Of its server, or a link to that. */
+  readonly socket: string;
   /** What the kernel shows of who connected it; undefined until that is known. */
   readonly client?: string;
 }
@@ -44,7 +58,8 @@ export async function hasNbdDevices(load = true): Promise<boolean> {
   if (existsSync('/sys/module/nbd') || !load) return existsSync('/sys/module/nbd');
   try {
     const { run } = await import('../../src/commands.ts');
-    await run('modprobe', ['nbd']);
+    // No partitions: their users would not be seen as the disk's, and what is in a guest's disk is the guest's.
+    await run('modprobe', ['nbd', 'max_part=0']);
   } catch {
     // A kernel without it.
   }
@@ -65,10 +80,11 @@ export async function connectNbd(
   // Disks that are activated at once would all choose the same one.
   const choosing = openSync(join(makeFolder(), 'nbd.lock'), 'a', 0o600);
   try {
+    waitsFor('an NBD device to be connected', chooseTimeout + connectLimit);
     await lock(choosing, 'exclusive', chooseTimeout, 'the choice of an NBD device');
     let why = '';
     for (const number of candidates()) {
-      const device: NbdDevice = { number, size };
+      const device: NbdDevice = { number, size, socket };
       onChosen(device);
       const args = ['-unix', socket, nbdPath(device), '-name', name, '-block-size', '512'];
       const failure = await nbdClient([...args, ...(readOnly ? ['-readonly'] : [])]);
@@ -92,12 +108,31 @@ export interface NbdServer {
 }
 
 /** Whether a device is still what a record says. */
-export function isConnected({ number, size, client }: NbdDevice): boolean {
+export function isConnected({ number, size, socket, client }: NbdDevice): boolean {
   const now = clientOf(number);
   if (now === undefined) return false;
   if (client !== undefined) return now === client;
-  // Chosen when it was free, by a call that died before it saw whether it had it.
-  return sizeOf(number) === size && (!existsSync(`/proc/${now}`) || nameOfProcess(now) === 'nbd-client');
+  // Chosen when it was free, by a call that died before it saw whether it had it: another disk of the same size may
+  // have got it since then, but then nobody is connected to this one's server.
+  return (
+    sizeOf(number) === size &&
+    hasClient(socket) &&
+    (!existsSync(`/proc/${now}`) || nameOfProcess(now) === 'nbd-client')
+  );
+}
+
+/** Whether someone is connected to a server's socket (proc_net(5): the state 03). */
+function hasClient(socket: string): boolean {
+  let path = socket;
+  try {
+    path = realpathSync(socket);
+  } catch {
+    // It has no name any more, but those who had come before are still shown by it.
+  }
+  return (read('/proc/net/unix') ?? '').split('\n').some((line) => {
+    const fields = line.trim().split(/\s+/);
+    return fields[5] === '03' && fields.slice(7).join(' ') === path;
+  });
 }
 
 /**
@@ -182,7 +217,7 @@ async function settle(device: NbdDevice): Promise<NbdDevice> {
     const size = sizeOf(device.number);
     if (client !== undefined && size === device.size) return { ...device, client };
     if (performance.now() >= end) {
-      await dropNbd(device);
+      if (client !== undefined) await dropNbd({ ...device, client });
       throw new PluginError(
         'NbdFailed',
         `${nbdPath(device)} has ${size} bytes, and not the ${device.size} of its disk.`,
@@ -196,7 +231,7 @@ async function settle(device: NbdDevice): Promise<NbdDevice> {
 async function nbdClient(args: readonly string[]): Promise<string | undefined> {
   const { CommandError, run } = await import('../../src/commands.ts');
   try {
-    await run('nbd-client', args);
+    await run('nbd-client', args, { timeout: clientTimeout });
     return undefined;
   } catch (error) {
     if (error instanceof CommandError) return error.message;

@@ -69,11 +69,17 @@ export const qcow2FileDriver: DiskDriver<ProcessRecord, DiskServer> = {
     if (nbd !== undefined) pointDeviceLink(key, nbdPath(nbd));
   },
   async stop({ key, path }, { pid }, record, lossy) {
-    if (record?.mode === 'read-write') await tolerate(lossy, () => flush(key, path, record, lossy));
+    const isWritten = record?.mode === 'read-write';
+    const device = record?.nbd;
+    if (isWritten && device !== undefined && isConnected(device)) {
+      await tolerate(lossy, async () => flushNbd(device));
+    }
     // Before the device is free for others, or the path would lead to someone else's disk.
     removeDeviceLink(key);
-    if (record?.nbd !== undefined) await releaseNbd(record.nbd, lossy);
+    if (device !== undefined) await releaseNbd(device, lossy);
     faultPoint('deactivate.disconnected');
+    // Once nobody can write any more.
+    if (isWritten) await tolerate(lossy, () => flush(key, path, record, lossy));
     await endProcess(key, pid, path, lossy ? lossyTimeout : endTimeout);
   },
   async cleanUp({ key }, record) {
@@ -144,7 +150,7 @@ function hasItsDevice(record: ProcessRecord | undefined): boolean {
 }
 
 async function flush(key: string, path: string, record: ProcessRecord, lossy: boolean): Promise<void> {
-  if (record.nbd !== undefined && isConnected(record.nbd)) flushNbd(record.nbd);
-  if (record.process === undefined) return;
+  // One that is on its way to its end takes no commands.
+  if (record.process === undefined || !existsSync(processPlaces(key).qmp)) return;
   await flushProcess(key, path, record.process.leaf, lossy ? lossyFlushTimeout : undefined);
 }

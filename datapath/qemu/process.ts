@@ -224,7 +224,7 @@ export async function endProcess(key: string, pid: number, path: string, timeout
   const { nbd, qmp } = processPlaces(key);
   // From here on it is on its way to its end, for whoever comes next.
   for (const socket of [qmp, nbd]) rmSync(socket, { force: true });
-  signal(pid, 'SIGTERM');
+  signal(key, pid, 'SIGTERM');
   if (await isGone(key, pid, timeout)) return;
   throw new PluginError(
     'DeviceInUse',
@@ -239,11 +239,13 @@ export function removeProcessFiles(key: string): void {
 
 /** Ends a disk's process at once, whatever it has not written. */
 export async function killProcess(key: string, pid: number): Promise<void> {
-  signal(pid, 'SIGKILL');
+  signal(key, pid, 'SIGKILL');
   await isGone(key, pid, 5_000);
 }
 
-function signal(pid: number, name: NodeJS.Signals): void {
+function signal(key: string, pid: number, name: NodeJS.Signals): void {
+  // Its number may be another process's by now.
+  if (!hasOpen(pid, processPlaces(key).alive)) return;
   try {
     process.kill(pid, name);
   } catch (error) {

@@ -150,7 +150,10 @@ export async function endTapdisk(
   }
   // From here on it is on its way to its end, for whoever comes next.
   rmSync(places.nbd, { force: true });
-  if (minor !== undefined) await closeDisk({ pid, minor }, path, timeout);
+  // With `lossy` it is killed all the same: nobody would do that later, and it has the image's lock.
+  if (minor !== undefined) {
+    await tolerate(flushes === 'lossy', () => closeDisk({ pid, minor }, path, timeout));
+  }
   if (flushes !== 'no') await tolerate(flushes === 'lossy', async () => flushImage(path));
   // It would end by itself, a second later.
   await killProcess(key, pid);

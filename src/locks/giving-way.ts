@@ -37,8 +37,10 @@ export function endGivingWay(fd: number): void {
  * @returns whether the lock was taken; at once where nobody gives way.
  */
 export async function lockFromBackground(fd: number, mode: LockMode): Promise<boolean> {
-  if (posix().getXattr(fd, attribute) !== atWork) return tryLock(fd, mode);
-  posix().setXattr(fd, attribute, asked);
+  const said = posix().getXattr(fd, attribute);
+  // Others may have asked already: all of them are given way to.
+  if (said !== atWork && said !== asked) return tryLock(fd, mode);
+  if (said === atWork) posix().setXattr(fd, attribute, asked);
   const end = performance.now() + patience;
   while (!tryLock(fd, mode)) {
     if (performance.now() >= end) return false;

@@ -50,5 +50,7 @@ export const query: Handler<'Plugin.query'> = () => ({
   ],
   configuration: deviceConfigHelp,
   required_cluster_stack: readSettings().requiredClusterStack,
-  supported_image_formats: imageFormats.filter((format) => format !== 'vhd' || hasCommand('vhd-util')),
+  supported_image_formats: imageFormats.filter(
+    (format) => format !== 'vhd' || (hasCommand('vhd-util') && hasCommand('tap-ctl')),
+  ),
 });
