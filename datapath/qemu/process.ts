@@ -224,6 +224,7 @@ export async function endProcess(key: string, pid: number, path: string, timeout
   const { nbd, qmp } = processPlaces(key);
   // From here on it is on its way to its end, for whoever comes next.
   for (const socket of [qmp, nbd]) rmSync(socket, { force: true });
+  faultPoint('deactivate.ending');
   signal(key, pid, 'SIGTERM');
   if (await isGone(key, pid, timeout)) return;
   throw new PluginError(

@@ -391,7 +391,7 @@ describe('a call that is killed', () => {
     }
   }
 
-  for (const step of ['deactivate.disconnected', 'deactivate.unbound']) {
+  for (const step of ['deactivate.disconnected', 'deactivate.ending', 'deactivate.unbound']) {
     it(`after ${step}: a repeat ends it, and every written byte is there`, async () => {
       const host = newHost();
       const disk = newImage('disk.qcow2');

@@ -70,6 +70,19 @@ it('gives way to a call that needs the images, and goes on another time', async 
   checkConsistent(host);
 });
 
+it('gives way to all who need the images, not to the first alone', async () => {
+  using host = new VolumeHost();
+  const sr = await host.makeSr({ 'image-format': 'qcow2' });
+  const key = await makeGarbage(host, size / 2);
+  const content = read(await host.call('Volume.stat', { sr, key }));
+  const slow = runCollector(host, {}, '--rate', '1');
+  await pendingTask(host);
+  const copies = await Promise.all([1, 2, 3].map(() => host.call('Volume.copy', { sr, key, dest_sr: sr })));
+  await slow;
+  for (const copy of copies) expect(read(copy).equals(content)).toBe(true);
+  checkConsistent(host);
+});
+
 it('is a task that tells how far it is, and leaves all in order when it is cancelled', async () => {
   using host = new VolumeHost();
   const sr = await host.makeSr({ 'image-format': 'qcow2' });
