@@ -30,6 +30,8 @@ export interface CommandOptions {
   readonly inherit?: readonly number[];
   /** Gets its standard output piece by piece, as it comes. */
   readonly onOutput?: (text: string) => void;
+  /** Whether its standard output is also kept, as far as memory goes; it is unless told. */
+  readonly keepOutput?: boolean;
   /** Ends it, by SIGTERM and then SIGKILL, when aborted; it is over when {@link run} throws the signal's reason. */
   readonly signal?: AbortSignal;
 }
@@ -116,6 +118,7 @@ export async function run(
     reject: false,
     stripFinalNewline: true,
     encoding: options.encoding ?? 'utf8',
+    buffer: { stdout: options.keepOutput ?? true },
     ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
   });
   const { onOutput } = options;
@@ -153,7 +156,7 @@ export async function run(
       result.stderr,
     );
   }
-  return { stdout: result.stdout, stderr: result.stderr, exitCode: result.exitCode };
+  return { stdout: result.stdout ?? '', stderr: result.stderr, exitCode: result.exitCode };
 }
 
 /** A process that outlives its starter. */

@@ -43,7 +43,13 @@ export async function lockFromBackground(fd: number, mode: LockMode): Promise<bo
   if (said === atWork) posix().setXattr(fd, attribute, asked);
   const end = performance.now() + patience;
   while (!tryLock(fd, mode)) {
-    if (performance.now() >= end) return false;
+    if (performance.now() >= end) {
+      // Nobody was there to see it.
+      posix().setXattr(fd, attribute, none);
+      return false;
+    }
+    // Another one at work may have come meanwhile.
+    if (posix().getXattr(fd, attribute) === atWork) posix().setXattr(fd, attribute, asked);
     await sleep(50);
   }
   endGivingWay(fd);

@@ -299,7 +299,7 @@ describe('the changed blocks of a disk', () => {
     const second = await disk.snapshot();
     await disk.write(2, 5);
     const running = imageOf(await disk.stat());
-    const lock = ['flock', ['--exclusive', '--nonblock', running, 'sleep', '60']] as const;
+    const lock = ['flock', ['--exclusive', running, 'sleep', '60']] as const;
     const { spawn } = await import('node:child_process');
     const holder = spawn(lock[0], [...lock[1]], { stdio: 'ignore', detached: true });
     host.defer(() => process.kill(-(holder.pid as number)));

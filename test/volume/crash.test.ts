@@ -65,7 +65,7 @@ const cases: readonly Case[] = [
   },
   {
     call: 'Volume.revert',
-    faults: ['revert.intent', 'revert.made', 'revert.rows', 'revert.removed'],
+    faults: ['revert.intent', 'revert.made', 'revert.frozen', 'revert.rows', 'revert.removed'],
     parameters: ({ volume, snapshot }) => ({ snapshot, key: volume }),
     done: (content, { volume }) => [...without(content, volume), mine],
   },

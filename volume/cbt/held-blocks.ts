@@ -1,8 +1,7 @@
 import { PluginError } from '../../src/smapi/errors.ts';
 import { listHeldParts } from '../../src/vhd/header.ts';
 import type { Image } from '../catalog/images.ts';
-import type { Extent } from '../images/allocation-map.ts';
-import { qemuImg } from '../images/qemu-img.ts';
+import { mapImage } from '../images/allocation-map.ts';
 import { toBitmap } from './bitmap.ts';
 
 /** Milliseconds to read an image's tables. */
@@ -21,10 +20,7 @@ export async function readHeldBlocks(
 ): Promise<Uint8Array> {
   if (format === 'vhd') return toBitmap(listHeldParts(file), Number(size));
   const image = { driver: 'qcow2', backing: null, file: { driver: 'file', filename: file } };
-  const { stdout } = await qemuImg(['map', '--output=json', `json:${JSON.stringify(image)}`], file, {
-    timeout: readingLimit,
-  });
-  const extents = JSON.parse(stdout) as readonly Extent[];
+  const extents = await mapImage([`json:${JSON.stringify(image)}`], file);
   // QEMU before 6.1 does not tell what is held as zeros from what is not held.
   if (extents.some(({ present }) => typeof present !== 'boolean')) {
     throw new PluginError(

@@ -1,4 +1,4 @@
-import { closeSync, constants, fsyncSync, lstatSync, openSync } from 'node:fs';
+import { closeSync, constants, fstatSync, fsyncSync, lstatSync, openSync } from 'node:fs';
 import { checkChain } from '../images/chain.ts';
 import { formatDriver } from '../images/format.ts';
 import { ImageLocks } from '../images/lock.ts';
@@ -24,6 +24,8 @@ export async function mendFile(sr: AttachedSr, mend: FileMend): Promise<boolean>
   }
   if (!(await locks.take(image))) return false;
   const fd = locks.fd(image);
+  // A merge has put another file in its place.
+  if (fd !== undefined && fstatSync(fd).nlink === 0) return false;
   if (fd !== undefined) await mendImage(sr.path, mend, fd);
   return true;
 }

@@ -10,6 +10,7 @@ export const mergeFaultPoints = {
   move: [
     'merge.begun',
     'merge.written',
+    'merge.frozen',
     'merge.rows',
     'merge.rebased',
     'merge.rebased-2',

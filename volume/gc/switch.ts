@@ -1,5 +1,5 @@
 /** The end of a merge: the parent, which holds all that its child does, takes the child's place. */
-import { existsSync, renameSync } from 'node:fs';
+import { lstatSync, renameSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { syncDirectory } from '../../src/atomic-file.ts';
@@ -41,7 +41,7 @@ export function replaceChild(database: DatabaseSync, folder: string, images: Mer
 function completeReplacement(database: DatabaseSync, folder: string, { parent, child }: MergeImages): void {
   const from = imageFile(folder, parent);
   const to = imageFile(folder, child);
-  if (existsSync(from)) {
+  if (isThere(from)) {
     markFrozen(from, !isWritable(database, child.uuid));
     renameSync(from, to);
     syncDirectory(dirname(to));
@@ -71,7 +71,7 @@ export function settleMerges(database: DatabaseSync, folder: string): void {
     try {
       using parentLock = lockImage(imageFile(folder, parent));
       using childLock = lockImage(imageFile(folder, child));
-      const isReplaced = !existsSync(imageFile(folder, parent));
+      const isReplaced = !isThere(imageFile(folder, parent));
       if (isReplaced || (parentLock !== undefined && childLock !== undefined)) {
         completeReplacement(database, folder, { parent, child });
       } else {
@@ -99,6 +99,10 @@ export async function moveToParent(
   { parent, child }: MergeImages,
 ): Promise<void> {
   const children = listChildren(database, child.uuid);
+  // Who still comes with the child's URI must not write to it.
+  addIntent(database, child);
+  markFrozen(imageFile(folder, child), true);
+  stopAt('frozen');
   inTransaction(database, () => {
     for (const image of [...children, parent, child]) addIntent(database, image);
     for (const image of children) setParent(database, image.uuid, parent.uuid);
@@ -121,4 +125,9 @@ export async function moveToParent(
   removeImageFile(imageFile(folder, child));
   stopAt('removed');
   removeIntent(database, child);
+}
+
+/** Unlike existsSync, no error is an answer. */
+function isThere(file: string): boolean {
+  return lstatSync(file, { throwIfNoEntry: false }) !== undefined;
 }

@@ -14,8 +14,38 @@ export interface Extent {
   readonly data: boolean;
 }
 
+/** Milliseconds to read an image's tables. */
+const limit = 600_000;
+
 /** Which image of its chain has which part of an image's disk. The chain is checked, and nobody writes to it. */
 export async function mapAllocation(file: string, format: string): Promise<readonly Extent[]> {
-  const { stdout } = await qemuImg(['map', '--output=json', '-f', format, file], file);
-  return JSON.parse(stdout) as readonly Extent[];
+  return await mapImage(['-f', format, file], file);
+}
+
+/**
+ * The same of an image that is named as qemu-img's arguments say.
+ *
+ * @param file for messages.
+ */
+export async function mapImage(image: readonly string[], file: string): Promise<readonly Extent[]> {
+  const extents: Extent[] = [];
+  // A hundred bytes for each extent are more than can be kept as one text.
+  let rest = '';
+  const take = (line: string): void => {
+    const object = line.replace(/^\s*\[?/, '').replace(/[\],\s]*$/, '');
+    if (object === '') return;
+    const { start, length, depth, present, data } = JSON.parse(object) as Extent;
+    extents.push({ start, length, depth, present, data });
+  };
+  await qemuImg(['map', '--output=json', ...image], file, {
+    timeout: limit,
+    keepOutput: false,
+    onOutput(text) {
+      const lines = (rest + text).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) take(line);
+    },
+  });
+  take(rest);
+  return extents;
 }

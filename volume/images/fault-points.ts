@@ -6,7 +6,7 @@ export const imageFaultPoints = {
   create: ['create.intent', 'create.made', 'create.rows'],
   snapshot: ['snapshot.intent', 'snapshot.made', 'snapshot.frozen', 'snapshot.rows'],
   clone: ['clone.intent', 'clone.made', 'clone.made-2', 'clone.frozen', 'clone.rows'],
-  revert: ['revert.intent', 'revert.made', 'revert.rows', 'revert.removed'],
+  revert: ['revert.intent', 'revert.made', 'revert.frozen', 'revert.rows', 'revert.removed'],
   destroy: ['destroy.rows', 'destroy.removed', 'destroy.removed-2'],
   data_destroy: ['data_destroy.rows', 'data_destroy.removed'],
   resize: ['resize.intent', 'resize.grown'],

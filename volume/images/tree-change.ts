@@ -10,6 +10,7 @@ import {
   findImage,
   type Image,
   isNeeded,
+  isWritable,
   listChain,
   removeImage,
   setParent,
@@ -71,6 +72,7 @@ export async function changeTree(
   for (const { image, parent } of change.rebases ?? []) {
     await setBacking(image, imageFile(folder, image), backingOn(parent), locks.fd(image));
     stopAt(change.call, 'rebased');
+    markFrozen(imageFile(folder, image), !isWritable(database, image.uuid));
     removeIntent(database, image);
   }
   for (const [index, image] of dropped.entries()) {
@@ -102,7 +104,10 @@ async function prepareAndCommit(
   folder: string,
   change: TreeChange,
 ): Promise<readonly Image[]> {
-  const { call, makes, freezes } = change;
+  const { call, makes } = change;
+  const rebased = (change.rebases ?? []).map(({ image }) => image);
+  // Whoever opened an image with its old parent, after its rows name another one, would write on the wrong data.
+  const freezes = [...change.freezes, ...rebased];
   const touched = [...makes, ...freezes];
   if (touched.length > 0) {
     inTransaction(database, () => {
@@ -239,13 +244,21 @@ function putBack(database: DatabaseSync, dropped: readonly Image[], restoreRows:
   });
 }
 
-/** Undoes what was done before the rows changed. What cannot be undone keeps its intents, for whoever comes next. */
-function undo(database: DatabaseSync, folder: string, { makes, freezes }: TreeChange): void {
+/**
+ * Undoes what was done before the rows changed. What cannot be undone keeps its intents, for whoever comes next. A
+ * transaction that failed may have been done all the same: what there are rows of stays as they say.
+ */
+function undo(database: DatabaseSync, folder: string, { makes, freezes, rebases = [] }: TreeChange): void {
+  const frozen = [...freezes, ...rebases.map(({ image }) => image)];
   try {
+    const isDone =
+      makes.some(({ uuid }) => findImage(database, uuid) !== undefined) ||
+      rebases.some(({ image, parent }) => findImage(database, image.uuid)?.parent === parent.uuid);
+    if (isDone) return;
     for (const image of makes) removeImageFile(imageFile(folder, image));
-    for (const image of freezes) markFrozen(imageFile(folder, image), false);
+    for (const image of frozen) markFrozen(imageFile(folder, image), !isWritable(database, image.uuid));
     inTransaction(database, () => {
-      for (const image of [...makes, ...freezes]) removeIntent(database, image);
+      for (const image of [...makes, ...frozen]) removeIntent(database, image);
     });
   } catch (error) {
     warn(`a change of images in ${folder} is not undone yet`, error);

@@ -1,4 +1,5 @@
 import { closeSync, constants, fsyncSync, openSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { waitsFor } from '../../src/deadline.ts';
 import { log } from '../../src/log.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
@@ -6,7 +7,7 @@ import type { Handler, Volume } from '../../src/smapi/interface.ts';
 import { changeCatalog, readCatalog } from '../catalog/catalog.ts';
 import { inTransaction } from '../catalog/database.ts';
 import { toStorageError } from '../catalog/errors.ts';
-import { addImage, type Image } from '../catalog/images.ts';
+import { addImage, findImage, type Image } from '../catalog/images.ts';
 import { addIntent, makeLasting, removeIntent } from '../catalog/intents.ts';
 import { addVolume, type VolumeRow } from '../catalog/volumes.ts';
 import { allocatedSize } from '../images/allocation.ts';
@@ -26,6 +27,8 @@ import { holdContent } from './source.ts';
 
 /** Milliseconds for all data. */
 const limit = 24 * 3_600_000;
+/** Milliseconds that the lock of a new image is tried for. */
+const lockPatience = 2_000;
 
 /**
  * Volume.copy: makes a volume in an SR, this or another that is attached, with the content that one has now, and
@@ -123,10 +126,21 @@ async function makeTarget(to: AttachedSr, locks: ImageLocks, source: VolumeRow):
       removeIntent(database, image);
       throw error;
     }
-    await locks.take(image);
+    await takeNew(locks, image, to.path);
     stopAt('copy', 'made');
     return image;
   });
+}
+
+/** What made an image may keep the lock that it inherited for a moment. */
+async function takeNew(locks: ImageLocks, image: Image, folder: string): Promise<void> {
+  for (const end = performance.now() + lockPatience; !(await locks.take(image)); await sleep(20)) {
+    if (performance.now() < end) continue;
+    throw new PluginError(
+      'VolumeInUse',
+      `The new image ${imageFile(folder, image)} is locked; repeat the call.`,
+    );
+  }
 }
 
 async function fillTarget(
@@ -161,7 +175,8 @@ async function fillTarget(
 async function giveUp(to: AttachedSr, image: Image): Promise<void> {
   try {
     await changeCatalog(to, ({ database }) => {
-      removeImageFile(imageFile(to.path, image));
+      // Its rows may be there, whatever their transaction answered.
+      if (findImage(database, image.uuid) === undefined) removeImageFile(imageFile(to.path, image));
       removeIntent(database, image);
     });
   } catch (error) {

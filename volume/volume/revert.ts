@@ -39,7 +39,8 @@ export const revert: Handler<'Volume.revert'> = async ({ sr, snapshot, key }) =>
       call: 'revert',
       what: 'a revert',
       makes: [leaf],
-      freezes: [],
+      // Who still comes with its URI must not write to it.
+      freezes: [row.image],
       drops: [row.image],
       rows: () => setVolumeImage(database, key, leaf.uuid),
     });
