@@ -1,5 +1,5 @@
 /** The clustered gfs2 filesystems of this host. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { listFolder, readText } from '../src/proc.ts';
 
 /** A gfs2 that this host's kernel has, and that other hosts may have, too. */
 export interface ClusterFilesystem {
@@ -13,12 +13,12 @@ const folder = '/sys/fs/gfs2';
 
 /** Every gfs2 that is mounted on this host, in whichever mount namespace, and locks with dlm. Touches none. */
 export function clusterFilesystems(): readonly ClusterFilesystem[] {
-  const mountinfo = readOptional('/proc/self/mountinfo') ?? '';
-  return list(folder)
-    .filter((table) => readOptional(`${folder}/${table}/lock_module/proto_name`)?.trim() === 'lock_dlm')
+  const mountinfo = readText('/proc/self/mountinfo') ?? '';
+  return listFolder(folder)
+    .filter((table) => readText(`${folder}/${table}/lock_module/proto_name`) === 'lock_dlm')
     .map((lockTable) => ({
       lockTable,
-      mountPoints: parseMountPoints(mountinfo, readOptional(`${folder}/${lockTable}/id`)?.trim() ?? ''),
+      mountPoints: parseMountPoints(mountinfo, readText(`${folder}/${lockTable}/id`) ?? ''),
     }));
 }
 
@@ -36,20 +36,4 @@ export function parseMountPoints(mountinfo: string, device: string): readonly st
       point.replace(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8))),
     ];
   });
-}
-
-function list(path: string): readonly string[] {
-  try {
-    return readdirSync(path);
-  } catch {
-    return [];
-  }
-}
-
-function readOptional(file: string): string | undefined {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    return undefined;
-  }
 }

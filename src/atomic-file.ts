@@ -1,5 +1,6 @@
 import {
   closeSync,
+  constants,
   existsSync,
   fsyncSync,
   openSync,
@@ -50,9 +51,18 @@ function removeAbandoned(file: string): void {
   }
 }
 
+/** Makes what was written to a file durable, whoever wrote it. */
+export function syncFile(file: string): void {
+  sync(file, constants.O_RDONLY | constants.O_NOFOLLOW);
+}
+
 /** Makes the creation, renaming and removal of names in a directory durable. */
 export function syncDirectory(directory: string): void {
-  const fd = openSync(directory, 'r');
+  sync(directory, constants.O_RDONLY);
+}
+
+function sync(path: string, flags: number): void {
+  const fd = openSync(path, flags);
   try {
     fsyncSync(fd);
   } finally {

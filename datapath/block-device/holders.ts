@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { listFolder, listProcesses, openFiles, programName, readLines, readText } from '../../src/proc.ts';
 
 /** Says who keeps a block device open, such as `loop3`, for a message: mounts, devices on top of it, processes. */
 export function describeHolders(device: string): string {
@@ -8,13 +8,28 @@ export function describeHolders(device: string): string {
   return holders.length > 5 ? `${shown} and ${holders.length - 5} more` : shown;
 }
 
-/** Those who keep a block device open, as far as a host shows them. */
+/** Those who keep a block device open, or one of its partitions, as far as a host shows them. */
 export function findHolders(device: string): readonly string[] {
-  return [...mounts(device), ...stackedDevices(device), ...backEnds(device), ...processes(device)];
+  const names = [device, ...partitions(device)];
+  return [
+    ...names.flatMap(mounts),
+    ...names.flatMap(stackedDevices),
+    ...names.flatMap(backEnds),
+    ...processes(names),
+  ];
+}
+
+/** Whatever the disk holds, a kernel may have looked for them in it. */
+function partitions(device: string): readonly string[] {
+  return listFolder(`/sys/block/${device}`).filter((name) => name.startsWith(`${device}p`));
+}
+
+function numberOf(device: string): string | undefined {
+  return readText(`/sys/class/block/${device}/dev`);
 }
 
 function mounts(device: string): readonly string[] {
-  const number = readLines(`/sys/block/${device}/dev`)[0];
+  const number = numberOf(device);
   return readLines('/proc/self/mountinfo')
     .map((line) => line.split(' '))
     .filter((fields) => fields[2] === number)
@@ -22,50 +37,24 @@ function mounts(device: string): readonly string[] {
 }
 
 function stackedDevices(device: string): readonly string[] {
-  return list(`/sys/block/${device}/holders`).map((holder) => `the device ${holder}`);
+  return listFolder(`/sys/class/block/${device}/holders`).map((holder) => `the device ${holder}`);
 }
 
 /** Xen's back ends of guests' disks; they show the device's number in hexadecimal. */
 function backEnds(device: string): readonly string[] {
-  const number = (readLines(`/sys/block/${device}/dev`)[0] ?? '')
+  const number = (numberOf(device) ?? '')
     .split(':')
     .map((part) => Number(part).toString(16))
     .join(':');
   const folder = '/sys/bus/xen-backend/devices';
-  return list(folder)
-    .filter((name) => readLines(`${folder}/${name}/physical_device`)[0] === number)
+  return listFolder(folder)
+    .filter((name) => readText(`${folder}/${name}/physical_device`) === number)
     .map((name) => `the guest's disk ${name}`);
 }
 
-function processes(device: string): readonly string[] {
-  const node = `/dev/${device}`;
-  return list('/proc')
-    .filter((entry) => /^[0-9]+$/.test(entry) && Number(entry) !== process.pid)
-    .filter((pid) => list(`/proc/${pid}/fd`).some((fd) => linkTarget(`/proc/${pid}/fd/${fd}`) === node))
-    .map((pid) => `process ${pid} (${readLines(`/proc/${pid}/comm`)[0] ?? '?'})`);
-}
-
-// Processes end while they are looked at: what cannot be read is not there.
-function list(folder: string): readonly string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
-}
-
-function readLines(file: string): readonly string[] {
-  try {
-    return readFileSync(file, 'utf8').split('\n');
-  } catch {
-    return [];
-  }
-}
-
-function linkTarget(link: string): string | undefined {
-  try {
-    return readlinkSync(link);
-  } catch {
-    return undefined;
-  }
+function processes(devices: readonly string[]): readonly string[] {
+  const nodes = new Set(devices.map((device) => `/dev/${device}`));
+  return listProcesses()
+    .filter((pid) => pid !== process.pid && openFiles(pid).some((file) => nodes.has(file)))
+    .map((pid) => `process ${pid} (${programName(pid) ?? '?'})`);
 }

@@ -5,7 +5,7 @@
  * into LOOP_CONFIGURE: the loop device keeps that open file, and so the lock lives exactly as long as the
  * device is bound: no process has to hold it, and none that dies can lose it.
  */
-import { closeSync, fsyncSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { constants } from 'node:os';
 import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -19,9 +19,6 @@ const { EBUSY, EINVAL, ENOTTY, ENXIO } = constants.errno;
 
 /** The block size that guests know disks by; where the storage's is larger, the kernel's page cache is between. */
 const blockSize = 512;
-
-/** How long a flush may take, in milliseconds: where I/O passes through the page cache, gigabytes may be in it. */
-const flushLimit = 60_000;
 
 /** How often a device that another process was quicker to take is replaced by a next one. */
 const maxAttempts = 256;
@@ -134,27 +131,6 @@ export async function findBinding(identity: LoopIdentity): Promise<LoopBinding |
     if (binding !== undefined) return binding;
   }
   return undefined;
-}
-
-/**
- * Writes what users of a loop device wrote through to its file's storage.
- *
- * @throws PluginError `FlushFailed` when data was lost.
- */
-export function flushLoop(number: number): void {
-  waitsFor(`the storage to take what was written to ${loopPath(number)}`, flushLimit);
-  const device = openLoop(number, 'r');
-  try {
-    fsyncSync(device);
-  } catch (error) {
-    throw new PluginError(
-      'FlushFailed',
-      `The storage did not take everything that was written to ${loopPath(number)} (${(error as NodeJS.ErrnoException).code ?? error}); what was written last may be lost: see to its free space and its paths, then repeat the call.`,
-      { cause: error },
-    );
-  } finally {
-    closeSync(device);
-  }
 }
 
 /**

@@ -3,21 +3,14 @@
  *
  * nbd-client connects them: by netlink, so that no process stays for one, where it and the kernel can (Linux 4.12).
  */
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-} from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { waitsFor } from '../../src/deadline.ts';
+import { hasCommand } from '../../src/find-command.ts';
 import { hostPaths } from '../../src/host-paths.ts';
 import { lock } from '../../src/locks/flock.ts';
+import { programName, readLines, readText } from '../../src/proc.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
 import { describeHolders, findHolders } from '../block-device/holders.ts';
 
@@ -27,7 +20,6 @@ const kernelTimeout = 5_000;
 /** Milliseconds for one run of nbd-client, and for as many as it may take. */
 const clientTimeout = 10_000;
 const connectLimit = 60_000;
-const flushLimit = 60_000;
 
 /** A device that is connected to a server of ours, or was about to be. */
 export interface NbdDevice {
@@ -51,10 +43,7 @@ export function nbdPath({ number }: NbdDevice): string {
  * @param load whether to try that.
  */
 export async function hasNbdDevices(load = true): Promise<boolean> {
-  const client = ['/usr/sbin', '/sbin', '/usr/bin', '/bin'].some((folder) =>
-    existsSync(join(folder, 'nbd-client')),
-  );
-  if (!client) return false;
+  if (!hasCommand('nbd-client')) return false;
   if (existsSync('/sys/module/nbd') || !load) return existsSync('/sys/module/nbd');
   try {
     const { run } = await import('../../src/commands.ts');
@@ -117,7 +106,7 @@ export function isConnected({ number, size, socket, client }: NbdDevice): boolea
   return (
     sizeOf(number) === size &&
     hasClient(socket) &&
-    (!existsSync(`/proc/${now}`) || nameOfProcess(now) === 'nbd-client')
+    (!existsSync(`/proc/${now}`) || programName(Number(now)) === 'nbd-client')
   );
 }
 
@@ -129,32 +118,10 @@ function hasClient(socket: string): boolean {
   } catch {
     // It has no name any more, but those who had come before are still shown by it.
   }
-  return (read('/proc/net/unix') ?? '').split('\n').some((line) => {
+  return readLines('/proc/net/unix').some((line) => {
     const fields = line.trim().split(/\s+/);
     return fields[5] === '03' && fields.slice(7).join(' ') === path;
   });
-}
-
-/**
- * Writes what users of a device wrote through to its server's storage.
- *
- * @throws PluginError `FlushFailed` when data was lost.
- */
-export function flushNbd(device: NbdDevice): void {
-  const path = nbdPath(device);
-  waitsFor(`the storage to take what was written to ${path}`, flushLimit);
-  const fd = openSync(path, 'r');
-  try {
-    fsyncSync(fd);
-  } catch (error) {
-    throw new PluginError(
-      'FlushFailed',
-      `The storage did not take everything that was written to ${path} (${(error as NodeJS.ErrnoException).code ?? error}); what was written last may be lost: see to its free space and its paths, then repeat the call.`,
-      { cause: error },
-    );
-  } finally {
-    closeSync(fd);
-  }
 }
 
 /**
@@ -250,21 +217,9 @@ function nameOf(number: number): string {
 
 /** The process that connected a device, as the kernel shows it while that lasts. */
 function clientOf(number: number): string | undefined {
-  return read(`/sys/block/${nameOf(number)}/pid`);
+  return readText(`/sys/block/${nameOf(number)}/pid`);
 }
 
 function sizeOf(number: number): number {
-  return Number(read(`/sys/block/${nameOf(number)}/size`) ?? 0) * 512;
-}
-
-function nameOfProcess(pid: string): string | undefined {
-  return read(`/proc/${pid}/comm`);
-}
-
-function read(file: string): string | undefined {
-  try {
-    return readFileSync(file, 'utf8').trim();
-  } catch {
-    return undefined;
-  }
+  return Number(readText(`/sys/block/${nameOf(number)}/size`) ?? 0) * 512;
 }

@@ -2,19 +2,16 @@ import { existsSync } from 'node:fs';
 import { faultPoint } from '../../src/fault-point.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
 import type { ActivationRecord, ActivationState } from '../activation-state.ts';
-import { pointDeviceLink, removeDeviceLink } from '../device-link.ts';
 import { type Activation, type DiskDriver, forget } from '../disk.ts';
 import { lossyTimeout, tolerate } from '../lossy.ts';
+import { hasNbdDevices, type NbdDevice } from '../nbd/device.ts';
 import {
-  connectNbd,
-  dropNbd,
-  flushNbd,
-  hasNbdDevices,
-  isConnected,
-  type NbdDevice,
-  nbdPath,
-} from '../nbd/device.ts';
-import { releaseNbd } from '../nbd/release.ts';
+  connectDevice,
+  disconnectDevice,
+  hasItsDevice,
+  publishDevice,
+  removeDevice,
+} from '../nbd/disk-device.ts';
 import { type BlockNode, diskNode } from '../qemu/block-nodes.ts';
 import { lockChain } from '../qemu/chain.ts';
 import { processPlaces } from '../qemu/places.ts';
@@ -60,31 +57,22 @@ export const qcow2FileDriver: DiskDriver<ProcessRecord, DiskServer> = {
   isRecord: (record): record is ProcessRecord => (record as Partial<ProcessRecord>).scheme === 'qcow2+file',
   async find({ key }, record) {
     const pid = findProcess(key, record?.process?.pid);
-    return pid === undefined ? undefined : { pid, serving: isServing(key) && hasItsDevice(record) };
+    return pid === undefined ? undefined : { pid, serving: isServing(key) && hasItsDevice(record?.nbd) };
   },
   serves: ({ serving }) => serving,
   describe: ({ pid }) => `is active in process ${pid} (qemu-storage-daemon)`,
   start,
-  publish({ key }, _server, { nbd }) {
-    if (nbd !== undefined) pointDeviceLink(key, nbdPath(nbd));
-  },
+  publish: ({ key }, _server, { nbd }) => publishDevice(key, nbd),
   async stop({ key, path }, { pid }, record, lossy) {
     const isWritten = record?.mode === 'read-write';
-    const device = record?.nbd;
-    if (isWritten && device !== undefined && isConnected(device)) {
-      await tolerate(lossy, async () => flushNbd(device));
-    }
-    // Before the device is free for others, or the path would lead to someone else's disk.
-    removeDeviceLink(key);
-    if (device !== undefined) await releaseNbd(device, lossy);
+    await disconnectDevice(key, record?.nbd, isWritten, lossy);
     faultPoint('deactivate.disconnected');
     // Once nobody can write any more.
     if (isWritten) await tolerate(lossy, () => flush(key, path, record, lossy));
     await endProcess(key, pid, path, lossy ? lossyTimeout : endTimeout);
   },
   async cleanUp({ key }, record) {
-    removeDeviceLink(key);
-    if (record?.nbd !== undefined) await dropNbd(record.nbd, lossyTimeout);
+    await removeDevice(key, record?.nbd);
     removeProcessFiles(key);
   },
 };
@@ -125,14 +113,7 @@ async function start(
         size: Number(chain.size),
         readOnly,
       };
-      const nbd = await connectNbd(server, (chosen) => {
-        note({ nbd: chosen });
-        faultPoint('activate.chosen');
-      });
-      faultPoint('activate.connected');
-      note({ nbd });
-      pointDeviceLink(key, nbdPath(nbd));
-      faultPoint('activate.linked');
+      await connectDevice(key, server, (nbd) => note({ nbd }));
     }
     note({ domains: [domain] });
     faultPoint('activate.recorded');
@@ -142,11 +123,6 @@ async function start(
     await forget(qcow2FileDriver, disk, state);
     throw error;
   }
-}
-
-/** Whether a disk's block device, if it has one, is still its own: nobody but us should disconnect it. */
-function hasItsDevice(record: ProcessRecord | undefined): boolean {
-  return record?.nbd === undefined || isConnected(record.nbd);
 }
 
 async function flush(key: string, path: string, record: ProcessRecord, lossy: boolean): Promise<void> {

@@ -8,7 +8,7 @@ export const query: Handler<'Plugin.query'> = () => ({
   description:
     'Serves qcow2 disk images in files, with all that they build on, through a process of QEMU for each disk',
   vendor: 'The gfs2-iscsi-sr project',
-  copyright: 'LGPL-2.1-only WITH OCaml-LGPL-linking-exception',
+  copyright: packageJson.license,
   version: packageJson.version,
   required_api_version: '5.0',
   features: [],

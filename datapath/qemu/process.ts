@@ -5,23 +5,15 @@
  * It gets the locked descriptors when it is started, as its own. So the locks last exactly as long as it does,
  * whatever becomes of the call that started it; and no other process has them.
  */
-import {
-  closeSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-} from 'node:fs';
+import { closeSync, constants, existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DetachedProcess } from '../../src/commands.ts';
 import { waitsFor } from '../../src/deadline.ts';
 import { faultPoint } from '../../src/fault-point.ts';
+import { linkTarget, listFolder, listProcesses, openFiles, readText } from '../../src/proc.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
 import { moveDiskToScope } from '../disk-scope.ts';
+import { flushFailed } from '../flush.ts';
 import { type BlockNode, blockNodes, diskNode, type InputOutput } from './block-nodes.ts';
 import type { LockedChain } from './chain.ts';
 import { isAliveFile, type ProcessPlaces, processPlaces } from './places.ts';
@@ -155,10 +147,7 @@ async function waitUntilServed(
 export function findProcess(key: string, hint?: number): number | undefined {
   const { alive } = processPlaces(key);
   if (hint !== undefined && hasOpen(hint, alive)) return hint;
-  return readdirSync('/proc')
-    .filter((name) => /^[0-9]+$/.test(name))
-    .map(Number)
-    .find((pid) => pid !== process.pid && hasOpen(pid, alive));
+  return listProcesses().find((pid) => pid !== process.pid && hasOpen(pid, alive));
 }
 
 /** A disk that runs on this host. */
@@ -170,11 +159,10 @@ export interface RunningDisk {
 
 /** All disks that processes of this host serve, also those of which no record is left. */
 export function listRunningDisks(): readonly RunningDisk[] {
-  return list('/proc').flatMap((pid) => {
-    if (!/^[0-9]+$/.test(pid)) return [];
+  return listProcesses().flatMap((pid) => {
     // As it was started: behind standard error come its `alive` file and the locked images, the disk's own first.
     const [alive, image] = [3, 4].map((fd) => linkTarget(`/proc/${pid}/fd/${fd}`));
-    return isAliveFile(alive) && image !== undefined ? [{ image, pid: Number(pid) }] : [];
+    return isAliveFile(alive) && image !== undefined ? [{ image, pid }] : [];
   });
 }
 
@@ -205,11 +193,7 @@ export async function flushProcess(
     );
   } catch (error) {
     if (!(error instanceof QmpRefusal)) throw error;
-    throw new PluginError(
-      'FlushFailed',
-      `The storage did not take everything that was written to the image ${path} (${error.message}); what was written last may be lost: see to its free space and its paths, then repeat the call.`,
-      { cause: error },
-    );
+    throw flushFailed(`the image ${path}`, error.message, error);
   }
 }
 
@@ -267,41 +251,17 @@ export async function isGone(key: string, pid: number, timeout: number): Promise
 
 /** Whether threads of a process have not ended yet, though it shows no open file any more. */
 function isExiting(pid: number): boolean {
-  const states = list(`/proc/${pid}/task`).map((thread) => threadState(pid, thread));
+  const states = listFolder(`/proc/${pid}/task`).map((thread) => threadState(pid, thread));
   return states.some((state) => state !== undefined && state !== 'Z' && state !== 'X');
 }
 
 /** proc(5): the state is behind the name in brackets. */
 function threadState(pid: number, thread: string): string | undefined {
-  try {
-    return /\) (\S)/.exec(readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8'))?.[1];
-  } catch {
-    return undefined;
-  }
+  return /\) (\S)/.exec(readText(`/proc/${pid}/task/${thread}/stat`) ?? '')?.[1];
 }
 
 function hasOpen(pid: number, file: string): boolean {
-  return list(`/proc/${pid}/fd`).some((fd) => {
-    const target = linkTarget(`/proc/${pid}/fd/${fd}`);
-    return target === file || target === `${file} (deleted)`;
-  });
-}
-
-// Processes end while they are looked at: what cannot be read is not there.
-function list(folder: string): readonly string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
-}
-
-function linkTarget(link: string): string | undefined {
-  try {
-    return readlinkSync(link);
-  } catch {
-    return undefined;
-  }
+  return openFiles(pid).some((target) => target === file || target === `${file} (deleted)`);
 }
 
 function takesDirectIo(path: string): boolean {

@@ -1,26 +1,24 @@
 import { closeSync } from 'node:fs';
 import { faultPoint } from '../../src/fault-point.ts';
 import { recordImageHolder } from '../../src/locks/image-holder.ts';
-import { log } from '../../src/log.ts';
-import { PluginError } from '../../src/smapi/errors.ts';
 import type { ActivationRecord, ActivationState } from '../activation-state.ts';
 import { pointDeviceLink, removeDeviceLink } from '../device-link.ts';
 import { type Activation, type Disk, type DiskDriver, forget } from '../disk.ts';
+import { flushFile } from '../flush.ts';
 import { openLockedImage } from '../image.ts';
 import {
   bindingOf,
   bindLoop,
   findBinding,
-  flushLoop,
   type LoopBinding,
   type LoopIdentity,
   unbindLoop,
 } from '../loop/binding.ts';
 import { loadLoopModule, loopPath } from '../loop/control.ts';
+import { lossyTimeout, tolerate } from '../lossy.ts';
 
 /** How long users of a device may take to close it, in milliseconds; with `lossy` the kernel waits for them. */
 const unbindTimeout = 5_000;
-const lossyUnbindTimeout = 1_000;
 
 /** A disk that a loop device serves. */
 export interface LoopRecord extends ActivationRecord {
@@ -39,10 +37,10 @@ export const rawFileDriver: DiskDriver<LoopRecord, LoopBinding> = {
   start,
   publish: ({ key }, { number }) => pointDeviceLink(key, loopPath(number)),
   async stop(disk, loop, _record, lossy) {
-    if (!loop.readOnly) flush(loop, lossy);
+    if (!loop.readOnly) await tolerate(lossy, () => flushFile(loopPath(loop.number), lossy));
     // Before the device is free for others, or the path would lead to someone else's disk.
     removeDeviceLink(disk.key);
-    await unbindLoop(loop.number, loopIdentity(disk), lossy ? lossyUnbindTimeout : unbindTimeout);
+    await unbindLoop(loop.number, loopIdentity(disk), lossy ? lossyTimeout : unbindTimeout);
   },
   async cleanUp({ key }) {
     removeDeviceLink(key);
@@ -83,15 +81,6 @@ async function start({ disk, domain, mode }: Activation, state: ActivationState<
     throw error;
   }
   closeSync(image);
-}
-
-function flush(loop: LoopBinding, lossy: boolean): void {
-  try {
-    flushLoop(loop.number);
-  } catch (error) {
-    if (!lossy || !(error instanceof PluginError)) throw error;
-    log('error', error.message);
-  }
 }
 
 /** How the loop device of a disk is known. */

@@ -8,7 +8,7 @@ export const query: Handler<'Plugin.query'> = () => ({
   description:
     'Serves raw disk images in files through loop devices, with direct I/O where the filesystem allows it',
   vendor: 'The gfs2-iscsi-sr project',
-  copyright: 'LGPL-2.1-only WITH OCaml-LGPL-linking-exception',
+  copyright: packageJson.license,
   version: packageJson.version,
   required_api_version: '5.0',
   features: [],

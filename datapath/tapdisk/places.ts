@@ -6,8 +6,9 @@
  *
  * tapdisk's own are named by its process, and stay where it was killed.
  */
-import { readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { linkTarget, listFolder, programName, readText } from '../../src/proc.ts';
 import { type ProcessPlaces, processPlaces } from '../qemu/places.ts';
 import { controlFolder } from './tap-ctl.ts';
 
@@ -35,42 +36,25 @@ export function nbdSocket({ pid, minor }: TapdiskName): string {
 
 /** The number at the end of what tap-ctl answered; undefined where there is no answer. */
 export function readAnswer(file: string): number | undefined {
-  try {
-    const number = /(\d+)\s*$/.exec(readFileSync(file, 'utf8'))?.[1];
-    return number === undefined ? undefined : Number(number);
-  } catch {
-    return undefined;
-  }
+  const number = /(\d+)$/.exec(readText(file) ?? '')?.[1];
+  return number === undefined ? undefined : Number(number);
 }
 
 /** The name of a process's program; undefined where there is none, or only a zombie of it. */
 export function programOf(pid: number): string | undefined {
-  try {
-    readlinkSync(`/proc/${pid}/exe`);
-    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
-  } catch {
-    return undefined;
-  }
+  return linkTarget(`/proc/${pid}/exe`) === undefined ? undefined : programName(pid);
 }
 
 /** Removes what a tapdisk that was killed has left under its number, unless another one has that by now. */
 export function removeOwnFiles(pid: number): void {
   if (programOf(pid) === 'tapdisk') return;
   const ofProcess = new RegExp(`^(ctl|nbdclient)${pid}$|^nbd(-old|server|server-new)?${pid}\\.\\d+$`);
-  for (const name of list(controlFolder)) {
+  for (const name of listFolder(controlFolder)) {
     if (ofProcess.test(name)) rmSync(join(controlFolder, name), { force: true });
   }
   rmSync(`/dev/shm/td3-${pid}`, { recursive: true, force: true });
-  for (const name of list('/dev/shm/metrics')) {
+  for (const name of listFolder('/dev/shm/metrics')) {
     if (name.startsWith(`tap-${pid}-`)) rmSync(join('/dev/shm/metrics', name), { force: true });
   }
   rmSync(`/var/log/blktap/tapdisk.${pid}.log`, { force: true });
-}
-
-function list(folder: string): readonly string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
 }

@@ -4,24 +4,14 @@
  *
  * tap-ctl, and then tapdisk, inherit the locked descriptors. So the locks last exactly as long as tapdisk does.
  */
-import {
-  closeSync,
-  constants,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readlinkSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { waitsFor } from '../../src/deadline.ts';
 import { faultPoint } from '../../src/fault-point.ts';
+import { openFiles } from '../../src/proc.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
 import { moveDiskToScope } from '../disk-scope.ts';
+import { flushFile } from '../flush.ts';
 import { tolerate } from '../lossy.ts';
 import type { LockedChain } from '../qemu/chain.ts';
 import { findProcess, isGone, killProcess } from '../qemu/process.ts';
@@ -154,7 +144,7 @@ export async function endTapdisk(
   if (minor !== undefined) {
     await tolerate(flushes === 'lossy', () => closeDisk({ pid, minor }, path, timeout));
   }
-  if (flushes !== 'no') await tolerate(flushes === 'lossy', async () => flushImage(path));
+  if (flushes !== 'no') await tolerate(flushes === 'lossy', () => flushImage(path, flushes === 'lossy'));
   // It would end by itself, a second later.
   await killProcess(key, pid);
   if (!(await isGone(key, pid, timeout))) throw stillClosing(pid, path);
@@ -260,41 +250,15 @@ function isOpen(name: TapdiskName): boolean {
   return existsSync(`/proc/${name.pid}`) && existsSync(nbdSocket(name));
 }
 
-function flushImage(path: string): void {
-  waitsFor(`the storage to take what was written to the image ${path}`, flushLimit);
-  let fd: number;
-  try {
-    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
-  } catch (error) {
-    // Its volume is gone.
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-    throw error;
-  }
-  try {
-    fsyncSync(fd);
-  } catch (error) {
-    throw new PluginError(
-      'FlushFailed',
-      `The storage did not take everything that was written to the image ${path} (${(error as NodeJS.ErrnoException).code ?? error}); what was written last may be lost: see to its free space and its paths, then repeat the call.`,
-      { cause: error },
-    );
-  } finally {
-    closeSync(fd);
-  }
+async function flushImage(path: string, lossy: boolean): Promise<void> {
+  // Else its volume is gone.
+  if (existsSync(path)) await flushFile(path, lossy);
 }
 
 /** A tapdisk keeps the file of the minor that it has open. */
 function minorOf(pid: number): number | undefined {
-  const folder = `/proc/${pid}/fd`;
-  try {
-    for (const fd of readdirSync(folder)) {
-      const minor = /\/tapdisk-(\d+)$/.exec(readlinkSync(`${folder}/${fd}`))?.[1];
-      if (minor !== undefined) return Number(minor);
-    }
-  } catch {
-    // It has ended, or a descriptor has.
-  }
-  return undefined;
+  const [minor] = openFiles(pid).flatMap((file) => /\/tapdisk-(\d+)$/.exec(file)?.[1] ?? []);
+  return minor === undefined ? undefined : Number(minor);
 }
 
 function requireShort(path: string): void {

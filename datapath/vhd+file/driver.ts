@@ -2,11 +2,16 @@ import { existsSync } from 'node:fs';
 import { faultPoint } from '../../src/fault-point.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
 import type { ActivationRecord, ActivationState } from '../activation-state.ts';
-import { pointDeviceLink, removeDeviceLink } from '../device-link.ts';
 import { type Activation, type DiskDriver, forget } from '../disk.ts';
-import { lossyTimeout, tolerate } from '../lossy.ts';
-import { connectNbd, dropNbd, flushNbd, isConnected, type NbdDevice, nbdPath } from '../nbd/device.ts';
-import { releaseNbd } from '../nbd/release.ts';
+import { lossyTimeout } from '../lossy.ts';
+import type { NbdDevice } from '../nbd/device.ts';
+import {
+  connectDevice,
+  disconnectDevice,
+  hasItsDevice,
+  publishDevice,
+  removeDevice,
+} from '../nbd/disk-device.ts';
 import { lockChain } from '../qemu/chain.ts';
 import { tapdiskPlaces } from '../tapdisk/places.ts';
 import {
@@ -44,31 +49,22 @@ export const vhdFileDriver: DiskDriver<TapdiskRecord, TapdiskServer> = {
   isRecord: (record): record is TapdiskRecord => (record as Partial<TapdiskRecord>).scheme === 'vhd+file',
   async find({ key }, record) {
     const found = await findTapdisk(key, hintOf(record));
-    return found && { ...found, serving: isTapdiskServing(key, found) && hasItsDevice(record) };
+    return found && { ...found, serving: isTapdiskServing(key, found) && hasItsDevice(record?.nbd) };
   },
   serves: ({ serving }) => serving,
   describe: ({ pid }) => `is active in process ${pid} (tapdisk)`,
   start,
-  publish({ key }, _server, { nbd }) {
-    if (nbd !== undefined) pointDeviceLink(key, nbdPath(nbd));
-  },
+  publish: ({ key }, _server, { nbd }) => publishDevice(key, nbd),
   async stop({ key, path }, server, record, lossy) {
-    const device = record?.nbd;
     const isWritten = record?.mode !== 'read-only';
-    if (isWritten && device !== undefined && isConnected(device)) {
-      await tolerate(lossy, async () => flushNbd(device));
-    }
-    // Before the device is free for others, or the path would lead to someone else's disk.
-    removeDeviceLink(key);
-    if (device !== undefined) await releaseNbd(device, lossy);
+    await disconnectDevice(key, record?.nbd, isWritten, lossy);
     faultPoint('deactivate.disconnected');
     const flushes = isWritten ? (lossy ? 'lossy' : 'yes') : 'no';
     await endTapdisk(key, server, path, flushes, lossy ? lossyTimeout : closeTimeout);
     faultPoint('deactivate.ended');
   },
   async cleanUp({ key }, record) {
-    removeDeviceLink(key);
-    if (record?.nbd !== undefined) await dropNbd(record.nbd, lossyTimeout);
+    await removeDevice(key, record?.nbd);
     await removeTapdiskFiles(key, hintOf(record));
   },
 };
@@ -112,14 +108,7 @@ async function start(
     faultPoint('activate.served');
     if (await needsBlockDevice()) {
       const server = { socket: tapdiskPlaces(key).nbd, name: exportName, size: Number(chain.size), readOnly };
-      const nbd = await connectNbd(server, (chosen) => {
-        note({ nbd: chosen });
-        faultPoint('activate.chosen');
-      });
-      faultPoint('activate.connected');
-      note({ nbd });
-      pointDeviceLink(key, nbdPath(nbd));
-      faultPoint('activate.linked');
+      await connectDevice(key, server, (nbd) => note({ nbd }));
     }
     note({ domains: [domain] });
     faultPoint('activate.recorded');
@@ -133,9 +122,4 @@ async function start(
 
 function hintOf(record: TapdiskRecord | undefined): Tapdisk | undefined {
   return record?.tapdisk && { pid: record.tapdisk.pid, minor: record.tapdisk.minor };
-}
-
-/** Whether a disk's block device, if it has one, is still its own: nobody but us should disconnect it. */
-function hasItsDevice(record: TapdiskRecord | undefined): boolean {
-  return record?.nbd === undefined || isConnected(record.nbd);
 }

@@ -11,7 +11,7 @@ export const query: Handler<'Plugin.query'> = () => ({
   name: 'vhd image files',
   description: `Serves vhd disk images in files, with all that they build on, through a tapdisk for each disk${hasTapCtl() ? '' : '; not on this host, which has no tap-ctl'}`,
   vendor: 'The gfs2-iscsi-sr project',
-  copyright: 'LGPL-2.1-only WITH OCaml-LGPL-linking-exception',
+  copyright: packageJson.license,
   version: packageJson.version,
   required_api_version: '5.0',
   features: [],

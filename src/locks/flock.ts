@@ -56,7 +56,10 @@ export async function lock(fd: number, mode: LockMode, timeout: number, what: st
 }
 
 async function describeHolder(fd: number): Promise<string> {
-  const { localLockHolder, processName } = await import('./holder.ts');
+  const { localLockHolder } = await import('./holder.ts');
+  const { programName } = await import('../proc.ts');
   const pid = localLockHolder(fd);
-  return pid === undefined ? 'Another host or process' : `Process ${pid} (${processName(pid)}) of this host`;
+  return pid === undefined
+    ? 'Another host or process'
+    : `Process ${pid} (${programName(pid) ?? '?'}) of this host`;
 }

@@ -1,4 +1,5 @@
-import { fstatSync, readFileSync } from 'node:fs';
+import { fstatSync } from 'node:fs';
+import { readLines } from '../proc.ts';
 
 /**
  * The process on this host that took a flock(2) on a file, from /proc/locks; for messages only.
@@ -7,31 +8,18 @@ import { fstatSync, readFileSync } from 'node:fs';
  * @returns its number: of a lock that was handed on, the one that took it, which may be another's now.
  * Undefined where the lock is another host's, or the kernel does not show it.
  */
-export function localLockHolder(fd: number): string | undefined {
+export function localLockHolder(fd: number): number | undefined {
   const { dev, ino } = fstatSync(fd);
   const file = `${hexadecimal((dev >> 8) & 0xfff)}:${hexadecimal((dev & 0xff) | ((dev >> 12) & 0xfff00))}:${ino}`;
-  for (const line of readText('/proc/locks').split('\n')) {
+  for (const line of readLines('/proc/locks')) {
     // A line with "->" waits for the lock.
     const [, pid, locked] = /^\S+ FLOCK\s+\S+\s+\S+\s+(\d+)\s+(\S+)\s/.exec(line) ?? [];
-    if (locked === file) return pid;
+    if (locked === file) return Number(pid);
   }
   return undefined;
-}
-
-/** The name of a process's program. */
-export function processName(pid: string): string {
-  return readText(`/proc/${pid}/comm`).trim();
 }
 
 // /proc/locks writes the numbers of a device with at least two digits.
 function hexadecimal(number: number): string {
   return number.toString(16).padStart(2, '0');
-}
-
-function readText(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    return '';
-  }
 }

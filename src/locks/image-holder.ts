@@ -1,8 +1,9 @@
 /** Who has an image: told to others that cannot have it. Its lock is a flock(2) on the image itself. */
-import { readdirSync, readlinkSync, realpathSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import { hostUuid } from '../host-uuid.ts';
 import { posix } from '../posix/index.ts';
-import { localLockHolder, processName } from './holder.ts';
+import { openFiles, programName } from '../proc.ts';
+import { localLockHolder } from './holder.ts';
 
 /** The extended attribute that names the host which activated an image last: only for messages. */
 const hostAttribute = 'user.gfs2-sr.host';
@@ -22,7 +23,7 @@ export function findImageHolder(fd: number, path: string): ImageHolder {
   const pid = localLockHolder(fd);
   if (pid !== undefined) {
     // A loop device keeps its lock under the number of the process that made it, which may be another's now.
-    const name = hasOpen(pid, path) ? `process ${pid} (${processName(pid)})` : 'a loop device';
+    const name = hasOpen(pid, path) ? `process ${pid} (${programName(pid) ?? '?'})` : 'a loop device';
     return { where: 'here', name };
   }
   const uuid = posix().getXattr(fd, hostAttribute);
@@ -37,10 +38,9 @@ export function recordImageHolder(fd: number): void {
   }
 }
 
-function hasOpen(pid: string, path: string): boolean {
+function hasOpen(pid: number, path: string): boolean {
   try {
-    const file = realpathSync(path);
-    return readdirSync(`/proc/${pid}/fd`).some((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`) === file);
+    return openFiles(pid).includes(realpathSync(path));
   } catch {
     return false;
   }

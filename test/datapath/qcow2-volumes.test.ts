@@ -4,6 +4,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Volume } from '../../src/smapi/interface.ts';
 import { collectGarbage, runCollector } from '../gc/collector.ts';
 import { checkImageFile, fill } from '../support/disk.ts';
+import { pendingTask } from '../support/tasks.ts';
 import { imageOf, VolumeHost } from '../support/volume-host.ts';
 import { diskProcesses, Host } from './host.ts';
 
@@ -179,12 +180,7 @@ it('run while garbage collection has their images, which gives way and goes on o
   fill(await current(volume), 7, 0, 32 * MiB);
   await volumes.call('Volume.destroy', { sr, key: snapshot.key });
   const slow = runCollector(volumes, {}, '--rate', '1');
-  for (;;) {
-    const tasks = await Promise.all(
-      (await volumes.call('Task.ls', {})).map((id) => volumes.call('Task.stat', { id })),
-    );
-    if (tasks.some(({ state }) => state[0] === 'Pending' && state[1] > 0)) break;
-  }
+  await pendingTask(volumes);
   const disk = await activate(volume, 'u0');
   expect((await slow).stdout).toBe(`${sr}: 0 images merged, left for later: 1 gave way to who needed them\n`);
   expect(content(disk)).toEqual([7, 7, 7, 7]);

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { checkConsistent } from '../support/consistency.ts';
 import { fill, read, runs } from '../support/disk.ts';
+import { pendingTask } from '../support/tasks.ts';
 import { VolumeHost } from '../support/volume-host.ts';
 import { collectGarbage, gcStatus, runCollector, startCollector } from './collector.ts';
 
@@ -17,16 +18,6 @@ async function makeGarbage(host: VolumeHost, bytes: number): Promise<string> {
   if (snapshot.key !== '') await host.call('Volume.snapshot', { sr: host.uuid, key });
   await host.call('Volume.destroy', { sr: host.uuid, key: snapshot.key });
   return key;
-}
-
-async function pendingTask(host: VolumeHost): Promise<string> {
-  for (;;) {
-    for (const id of await host.call('Task.ls', {})) {
-      const { state } = await host.call('Task.stat', { id });
-      if (state[0] === 'Pending' && state[1] > 0) return id;
-    }
-    await sleep(20);
-  }
 }
 
 it('is done once by two hosts that collect at the same time, and each merge by one of them', async () => {

@@ -3,54 +3,14 @@
  * bundled as for an installation, except that its fault points work.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import {
-  copyFileSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { buildSync } from 'esbuild';
 import type { CallName, Parameters, Result, Volume } from '../../src/smapi/interface.ts';
+import { bundleWithFaultPoints } from './fault-point-bundle.ts';
 import { CallFailed, formatRequest, readAnswer, runProcess } from './xapi.ts';
 
-const root = join(import.meta.dirname, '../..');
-const main = bundle();
-
-function bundle(): string {
-  const folder = join(root, 'build/fault-points');
-  const file = join(folder, 'volume.cjs');
-  const { outputFiles } = buildSync({
-    entryPoints: [join(root, 'volume/main.ts')],
-    outfile: file,
-    write: false,
-    bundle: true,
-    packages: 'external',
-    platform: 'node',
-    target: 'node26',
-    format: 'cjs',
-    keepNames: true,
-    define: {
-      'import.meta.dirname': '__dirname',
-      'import.meta.filename': '__filename',
-      'import.meta.url': '__filename',
-    },
-  });
-  mkdirSync(folder, { recursive: true });
-  // Several test files do this at once.
-  const put = (name: string, write: (file: string) => void): void => {
-    const temporary = join(folder, `${name}.${process.pid}`);
-    write(temporary);
-    renameSync(temporary, join(folder, name));
-  };
-  put('posix.node', (to) => copyFileSync(join(root, 'build/Release/posix.node'), to));
-  put('volume.cjs', (to) => writeFileSync(to, outputFiles[0]?.contents ?? ''));
-  return file;
-}
+const main = bundleWithFaultPoints('volume/main.ts', 'volume');
 
 /** One host; dispose of it to remove its files. */
 export class VolumeHost {

@@ -2,10 +2,10 @@
 import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { checkConsistent } from '../support/consistency.ts';
 import { fill } from '../support/disk.ts';
+import { pendingTask } from '../support/tasks.ts';
 import { VolumeHost } from '../support/volume-host.ts';
 
 /** Has qemu-img copy one MiB a second; answers the PATH. */
@@ -16,16 +16,6 @@ function slowDown(host: VolumeHost): string {
     '#!/bin/sh\nif [ "$1" = convert ]; then shift; set -- convert -r 1M "$@"; fi\nexec /usr/bin/qemu-img "$@"\n';
   writeFileSync(join(folder, 'qemu-img'), tool, { mode: 0o755 });
   return `${folder}:${process.env.PATH}`;
-}
-
-async function pendingTask(host: VolumeHost): Promise<string> {
-  for (;;) {
-    for (const id of await host.call('Task.ls', {})) {
-      const { state } = await host.call('Task.stat', { id });
-      if (state[0] === 'Pending' && state[1] > 0) return id;
-    }
-    await sleep(20);
-  }
 }
 
 it('tells how far it is, and leaves nothing when it is cancelled', async () => {

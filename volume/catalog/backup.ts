@@ -1,18 +1,15 @@
 /** Backup copies of a catalog, on the SR itself; see docs/sr-layout.md. */
 import {
   chmodSync,
-  closeSync,
   constants,
   copyFileSync,
   existsSync,
-  fsyncSync,
   mkdirSync,
-  openSync,
   readdirSync,
   renameSync,
   rmSync,
 } from 'node:fs';
-import { syncDirectory } from '../../src/atomic-file.ts';
+import { syncDirectory, syncFile } from '../../src/atomic-file.ts';
 import { faultPoint } from '../../src/fault-point.ts';
 import { backupsFolder, catalogFile } from '../layout/sr-folder.ts';
 import type { SrIdentity, SrPlace } from './catalog.ts';
@@ -115,12 +112,7 @@ export function backUpCatalog(folder: string, uuid: string): string | undefined 
 export function copyDurably(from: string, to: string): void {
   copyFileSync(from, to, constants.COPYFILE_EXCL);
   chmodSync(to, 0o600);
-  const fd = openSync(to, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
+  syncFile(to);
 }
 
 function namesOf(folder: string): readonly string[] {

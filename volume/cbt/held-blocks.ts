@@ -4,9 +4,6 @@ import type { Image } from '../catalog/images.ts';
 import { mapImage } from '../images/allocation-map.ts';
 import { toBitmap } from './bitmap.ts';
 
-/** Milliseconds to read an image's tables. */
-export const readingLimit = 600_000;
-
 /**
  * The blocks of which an image that builds on another holds something itself, also zeros: in all others it reads
  * as its parent. Of a vhd image they are those of its own blocks of 2 MiB. The image is checked, and nobody writes to it;

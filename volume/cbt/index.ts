@@ -17,10 +17,11 @@ import type { DatabaseSync } from 'node:sqlite';
 import { waitsFor } from '../../src/deadline.ts';
 import { hasCbtMetadataOn, listCbtMetadataOn, moveCbtMetadata } from '../catalog/cbt-metadata.ts';
 import { type Image, isWritable } from '../catalog/images.ts';
+import { readingLimit } from '../images/allocation-map.ts';
 import { checkImage } from '../images/chain.ts';
 import { imageFile } from '../layout/sr-folder.ts';
 import { pack, unite, unpack } from './bitmap.ts';
-import { readHeldBlocks, readingLimit } from './held-blocks.ts';
+import { readHeldBlocks } from './held-blocks.ts';
 
 /**
  * Prepares for the merge of a frozen image with its one child, whose content stays.

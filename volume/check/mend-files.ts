@@ -1,4 +1,5 @@
-import { closeSync, constants, fstatSync, fsyncSync, lstatSync, openSync } from 'node:fs';
+import { fstatSync, lstatSync } from 'node:fs';
+import { syncFile } from '../../src/atomic-file.ts';
 import { checkChain } from '../images/chain.ts';
 import { formatDriver } from '../images/format.ts';
 import { ImageLocks } from '../images/lock.ts';
@@ -41,7 +42,7 @@ async function mendImage(folder: string, mend: FileMend, fd: number): Promise<vo
       return;
     case 'leaks':
       await freeLeaks(imageFile(folder, mend.image), fd);
-      sync(imageFile(folder, mend.image));
+      syncFile(imageFile(folder, mend.image));
       return;
   }
 }
@@ -55,13 +56,4 @@ function findLockable(folder: string, name: string): ReturnType<typeof parseImag
 function setAside(folder: string, name: string): void {
   const path = `${imagesFolder(folder)}/${name}`;
   if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) moveAside(folder, path, name);
-}
-
-function sync(file: string): void {
-  const fd = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW);
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }

@@ -1,6 +1,6 @@
 /** Merging of an image into its parent while no disk runs on either; see docs/garbage-collection.md. */
-import { closeSync, constants, fsyncSync, openSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
+import { syncFile } from '../../src/atomic-file.ts';
 import { endGivingWay, isAskedToGiveWay, offerToGiveWay } from '../../src/locks/giving-way.ts';
 import { changeCatalog } from '../catalog/catalog.ts';
 import { inTransaction } from '../catalog/database.ts';
@@ -133,7 +133,7 @@ async function write(
   if (isRepeated) await freeLeaks(file, parent.format, inherit, signal);
   if (child.format === 'vhd') {
     await coalesce(folder, { parent, child }, inherit, signal, onProgress);
-    flush(file);
+    syncFile(file);
     return;
   }
   // -d: the child keeps what it holds, and so hides whatever the parent has of this merge, until it is removed.
@@ -145,7 +145,7 @@ async function write(
     timeout: limit,
     onOutput: reportPercent(onProgress),
   });
-  flush(file);
+  syncFile(file);
 }
 
 /** Writes what a child in vhd holds into its parent; it keeps that itself. */
@@ -170,15 +170,6 @@ async function coalesce(
       if (percent !== undefined) onProgress(Number(percent) / 100);
     },
   });
-}
-
-function flush(file: string): void {
-  const fd = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW);
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }
 
 /** qcow2's tables are written in such an order that a qemu-img which died has left no worse than that. */

@@ -15,7 +15,7 @@ export interface Extent {
 }
 
 /** Milliseconds to read an image's tables. */
-const limit = 600_000;
+export const readingLimit = 600_000;
 
 /** Which image of its chain has which part of an image's disk. The chain is checked, and nobody writes to it. */
 export async function mapAllocation(file: string, format: string): Promise<readonly Extent[]> {
@@ -38,7 +38,7 @@ export async function mapImage(image: readonly string[], file: string): Promise<
     extents.push({ start, length, depth, present, data });
   };
   await qemuImg(['map', '--output=json', ...image], file, {
-    timeout: limit,
+    timeout: readingLimit,
     keepOutput: false,
     onOutput(text) {
       const lines = (rest + text).split('\n');

@@ -1,5 +1,5 @@
-import { closeSync, constants, fsyncSync, openSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { syncFile } from '../../src/atomic-file.ts';
 import type { Backing } from '../../src/qcow2/header.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
 import type { Image } from '../catalog/images.ts';
@@ -36,10 +36,5 @@ export async function setBacking(
       `The image ${file} does not name the parent that the catalog says; restore it from a backup.`,
     );
   }
-  const fd = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW);
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
+  syncFile(file);
 }

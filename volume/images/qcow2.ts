@@ -1,5 +1,6 @@
 /** qcow2 images, made and changed by qemu-img. Nothing is ever guessed: formats are stated in every call. */
-import { closeSync, constants, fsyncSync, openSync, rmSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, rmSync } from 'node:fs';
+import { syncFile } from '../../src/atomic-file.ts';
 import { tryLock } from '../../src/locks/flock.ts';
 import { hasNoClusters, readQcow2Header } from '../../src/qcow2/header.ts';
 import type { FormatDriver } from './format.ts';
@@ -32,12 +33,7 @@ export const qcow2Format: FormatDriver = {
   async grow(file, bytes, lock) {
     if (readQcow2Header(file).size >= bytes) return;
     await qemuImg(['resize', '-q', '-f', 'qcow2', file, String(bytes)], file, { inherit: [lock] });
-    const fd = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW);
-    try {
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
+    syncFile(file);
   },
 
   size: (file) => readQcow2Header(file).size,

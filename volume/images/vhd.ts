@@ -2,8 +2,9 @@
  * VHD images, made and changed by vhd-util. QEMU's tools are of no use here: they know neither parents nor, when they
  * read, which sectors of a block are held, and what lies in others (such as a footer of before) would be data to them.
  */
-import { closeSync, constants, fsyncSync, openSync, rmSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { syncFile } from '../../src/atomic-file.ts';
 import { tryLock } from '../../src/locks/flock.ts';
 import { listHeldParts, readVhdHeader, vhdBlockSize } from '../../src/vhd/header.ts';
 import type { FormatDriver } from './format.ts';
@@ -48,7 +49,7 @@ export const vhdFormat: FormatDriver = {
 
   async grow(file, bytes, lock) {
     await setSize(file, bytes, lock);
-    flush(file);
+    syncFile(file);
   },
 
   async settle(file, lock) {
@@ -57,7 +58,7 @@ export const vhdFormat: FormatDriver = {
     await vhdUtil(['set', '-n', file, '-f', 'hidden', '-v', '0'], file, {
       inherit: lock === undefined ? [] : [lock],
     });
-    flush(file);
+    syncFile(file);
   },
 
   size: (file) => readVhdHeader(file).size,
@@ -70,13 +71,4 @@ export const vhdFormat: FormatDriver = {
 async function setSize(file: string, bytes: bigint, lock: number): Promise<void> {
   if (readVhdHeader(file).size >= bytes) return;
   await vhdUtil(['resize', '-f', '-n', file, '-s', String(bytes / mebibyte)], file, { inherit: [lock] });
-}
-
-function flush(file: string): void {
-  const fd = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW);
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }

@@ -1,5 +1,5 @@
-import { closeSync, constants, fsyncSync, openSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { syncFile } from '../../src/atomic-file.ts';
 import { waitsFor } from '../../src/deadline.ts';
 import { log } from '../../src/log.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
@@ -164,12 +164,7 @@ async function fillTarget(
     timeout: limit,
     onOutput: reportPercent(report),
   });
-  const fd = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW);
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
+  syncFile(file);
 }
 
 async function giveUp(to: AttachedSr, image: Image): Promise<void> {

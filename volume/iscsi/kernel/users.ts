@@ -1,5 +1,5 @@
 /** Who uses a block device of this host, told to people. */
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { listProcesses, openFiles, programName, readLines } from '../../../src/proc.ts';
 import { deviceName, readDeviceNumber, readHolders, readMap } from './sysfs.ts';
 
 /** Processes of this host by the name of a block device that they have open, such as `sdb`, in words. */
@@ -8,19 +8,15 @@ export type OpenDevices = ReadonlyMap<string, readonly string[]>;
 /** Looks at all processes, which takes long: once for all devices of a call. */
 export function readOpenDevices(): OpenDevices {
   const open = new Map<string, readonly string[]>();
-  for (const pid of list('/proc')) {
-    if (!/^\d+$/.test(pid) || Number(pid) === process.pid) continue;
-    const nodes = new Set(
-      list(`/proc/${pid}/fd`)
-        .map((fd) => linkTarget(`/proc/${pid}/fd/${fd}`))
-        .filter((target) => target?.startsWith('/dev/')),
-    );
+  for (const pid of listProcesses()) {
+    if (pid === process.pid) continue;
+    const nodes = new Set(openFiles(pid).filter((file) => file.startsWith('/dev/')));
     if (nodes.size === 0) continue;
-    const name = lines(`/proc/${pid}/comm`)[0] ?? '?';
+    const name = programName(pid) ?? '?';
     // They keep descriptors of every path for a moment, and let go of them by themselves.
     if (name === 'multipathd' || /^\(?(systemd-)?udev/.test(name)) continue;
     for (const node of nodes) {
-      const device = deviceName(node ?? '');
+      const device = deviceName(node);
       if (device !== undefined) open.set(device, [...(open.get(device) ?? []), `process ${pid} (${name})`]);
     }
   }
@@ -58,40 +54,15 @@ function isMultipath(device: string): boolean {
 
 function mounts(device: string): readonly string[] {
   const number = readDeviceNumber(device);
-  return lines('/proc/self/mountinfo')
+  return readLines('/proc/self/mountinfo')
     .map((line) => line.split(' '))
     .filter((fields) => fields[2] === number)
     .map((fields) => `the mount at ${fields[4]}`);
 }
 
 function swaps(device: string): readonly string[] {
-  return lines('/proc/swaps')
+  return readLines('/proc/swaps')
     .map((line) => line.split(/\s/, 1)[0] ?? '')
     .filter((path) => path.startsWith('/') && deviceName(path) === device)
     .map(() => `swap on ${device}`);
-}
-
-function lines(file: string): readonly string[] {
-  try {
-    return readFileSync(file, 'utf8').split('\n');
-  } catch {
-    return [];
-  }
-}
-
-// Processes end while they are looked at: what cannot be read is not there.
-function list(folder: string): readonly string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
-}
-
-function linkTarget(link: string): string | undefined {
-  try {
-    return readlinkSync(link);
-  } catch {
-    return undefined;
-  }
 }

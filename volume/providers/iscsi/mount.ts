@@ -43,9 +43,7 @@ export async function mountSr(device: string, uuid: string, lockTable: string): 
     await run('mount', ['-t', 'gfs2', '-o', options, device, path], { timeout: end - performance.now() });
   } catch (error) {
     const { stuck, timedOut, message } = error as { stuck?: number; timedOut?: boolean; message: string };
-    if (timedOut === true) {
-      throw await waiting(uuid, lockTable, stuck === undefined ? undefined : String(stuck));
-    }
+    if (timedOut === true) throw await waiting(uuid, lockTable, stuck);
     throw new PluginError(
       'MountFailed',
       `The filesystem of the SR ${uuid} cannot be mounted: ${message}; the kernel's log says why (dmesg).`,
@@ -55,7 +53,7 @@ export async function mountSr(device: string, uuid: string, lockTable: string): 
   return path;
 }
 
-async function waiting(uuid: string, lockTable: string, stuck: string | undefined): Promise<PluginError> {
+async function waiting(uuid: string, lockTable: string, stuck: number | undefined): Promise<PluginError> {
   const why = await whatItWaitsFor(lockTable);
   const left =
     stuck === undefined
