@@ -80,3 +80,31 @@ it('on storage that hangs, calls answer within their deadline, and all goes on w
   await disks('Datapath.deactivate', disk);
   await host.call('SR.destroy', { sr });
 });
+
+it('Datapath.detach does not hang with the storage, and the disk is let go once that answers', async () => {
+  using host = new VolumeHost();
+  const storage = mountHanging(host);
+  await host.makeSr({ 'image-format': 'raw' });
+  const uri = (await host.makeVolume()).uri[0] ?? '';
+  const disks = datapathCaller('raw+file', host.environment);
+  const disk = { uri, domain: '1' };
+  await disks('Datapath.activate', disk);
+  const { implementations } = await disks('Datapath.attach', disk);
+  const device = implementations[1]?.[1] as { path: string };
+  storage.hang();
+  const writer = spawn('dd', ['if=/dev/zero', `of=${device.path}`, 'bs=4096', 'count=8', 'status=none']);
+  const written = new Promise((resolve) => writer.on('close', resolve));
+  await disks('Datapath.detach', disk);
+  storage.goOn();
+  await written;
+  for (;;) {
+    const again = await disks('Datapath.activate', { uri, domain: '2' }).then(
+      () => 'active',
+      (error: unknown) => error,
+    );
+    if (again === 'active') break;
+    // Until its last user has closed it.
+    expect((again as CallFailed).params[0]).toMatch(/^(VolumeInUse|DeviceInUse)$/);
+  }
+  await disks('Datapath.detach', { uri, domain: '2' });
+});
