@@ -491,6 +491,32 @@ describe('a device that someone keeps open', () => {
     await host.call('Datapath.activate', { uri, domain: '6' });
     await host.call('Datapath.detach', { uri, domain: '6' });
   });
+
+  it('is named by deactivate also where it is a user of a partition', async () => {
+    const host = newHost();
+    const { image, uri } = newImage();
+    await host.call('Datapath.activate', { uri, domain: '5' });
+    const device = realpathSync(await host.device(uri));
+    // An MBR (UEFI 5.2.1) with one partition of 6 MiB behind the first MiB.
+    const table = Buffer.alloc(512);
+    table.writeUInt8(0x83, 450);
+    table.writeUInt32LE(2048, 454);
+    table.writeUInt32LE(12_288, 458);
+    table.writeUInt16LE(0xaa55, 510);
+    writeAt(device, table, 0);
+    execFileSync('partx', ['--add', device]);
+    const holder = spawn('sleep', ['60'], { stdio: [openSync(`${device}p1`, 'r'), 'ignore', 'ignore'] });
+    folder.undo.push(() => {
+      holder.kill();
+    });
+    for (const fd of readdirSync('/proc/self/fd')) {
+      if (linkOf(`/proc/self/fd/${fd}`) === `${device}p1`) closeSync(Number(fd));
+    }
+    const { params } = await host.failure('Datapath.deactivate', { uri, domain: '5' });
+    expect(params).toEqual(['DeviceInUse', expect.stringContaining(`process ${holder.pid} (sleep)`)]);
+    holder.kill();
+    while (!isFree(image)) await host.call('Datapath.detach', { uri, domain: '5' });
+  });
 });
 
 describe('many disks', () => {
