@@ -24,6 +24,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { posix } from '../../src/posix/index.ts';
 import type { Volume } from '../../src/smapi/interface.ts';
 import { repairFaultPoints } from '../../volume/check/fault-points.ts';
+import { collectGarbage, dieCollecting } from '../gc/collector.ts';
 import { gfs2Sr } from '../support/command-line.ts';
 import { checkConsistent } from '../support/consistency.ts';
 import { fill, runs } from '../support/disk.ts';
@@ -275,6 +276,56 @@ describe('a damaged catalog', () => {
     rmSync(catalogOf(host));
     expect((await repair(host, '--yes')).exitCode).toBe(0);
     expect(runs(await host.call('Volume.stat', { sr, key: copied.key }))).toBe(data);
+    checkConsistent(host);
+  });
+
+  it.each([
+    ['qcow2', 'merge.written'],
+    ['qcow2', undefined],
+    ['raw', 'merge.written'],
+    ['raw', undefined],
+  ] as const)(
+    'whose backup is of before a merge, on a root of %s that ended at %s, does not bring back what was merged',
+    async (format, fault) => {
+      using host = new VolumeHost();
+      const sr = await host.makeSr({ 'image-format': format });
+      const { key } = await host.makeVolume(size);
+      fill(await host.call('Volume.stat', { sr, key }), 1, 0, 65_536);
+      const snapshot = await host.call('Volume.snapshot', { sr, key });
+      fill(await host.call('Volume.stat', { sr, key }), 2, 0, 4096);
+      age(host);
+      await host.call('Volume.set', { sr, key, k: 'a', v: 'b' });
+      await host.call('Volume.destroy', { sr, key: snapshot.key });
+      const before = await known(host);
+      if (fault === undefined) await collectGarbage(host);
+      else await dieCollecting(host, fault);
+      rmSync(catalogOf(host));
+      const repaired = await repair(host, '--yes');
+      expect([repaired.exitCode, repaired.stderr]).toEqual([0, '']);
+      checkConsistent(host);
+      expect(await known(host)).toEqual(before);
+      await collectGarbage(host);
+      expect(host.images()).toHaveLength(1);
+      expect(await known(host)).toEqual(before);
+    },
+  );
+
+  it('keeps the snapshot that was taken of what a merge had begun with', async () => {
+    using host = new VolumeHost();
+    const sr = await host.makeSr({ 'image-format': 'qcow2' });
+    const { key } = await host.makeVolume(size);
+    fill(await host.call('Volume.stat', { sr, key }), 1, 0, 65_536);
+    const passing = await host.call('Volume.snapshot', { sr, key });
+    await host.call('Volume.destroy', { sr, key: passing.key });
+    await dieCollecting(host, 'merge.written');
+    // The volume is as it was then, so that the snapshot gets that image.
+    await host.call('Volume.snapshot', { sr, key });
+    age(host);
+    await host.call('Volume.set', { sr, key, k: 'a', v: 'b' });
+    const before = await known(host);
+    rmSync(catalogOf(host));
+    expect((await repair(host, '--yes')).exitCode).toBe(0);
+    expect(await known(host)).toEqual(before);
     checkConsistent(host);
   });
 

@@ -9,6 +9,7 @@ import { type Diagnosis, type GoodFile, isGood } from './diagnosis.ts';
  * that does not help, volumes are made that a person can recognise. None ever loses its image to another.
  */
 export function assignVolumes(diagnosis: Diagnosis): void {
+  if (diagnosis.evidence.restored) forgetDestroyed(diagnosis);
   const children = diagnosis.children();
   let users = diagnosis.users();
   for (const volume of [...diagnosis.volumes.values()]) {
@@ -16,6 +17,37 @@ export function assignVolumes(diagnosis: Diagnosis): void {
   }
   recoverVolumes(diagnosis);
   protectShared(diagnosis);
+}
+
+/** Snapshots that were destroyed since the rows were written, for then what was theirs was merged. */
+function forgetDestroyed(diagnosis: Diagnosis): void {
+  const children = diagnosis.children();
+  for (const volume of [...diagnosis.volumes.values()]) {
+    const { image } = volume;
+    if (volume.readWrite || diagnosis.isUnsettled(image)) continue;
+    const file = diagnosis.fileOfUuid(image);
+    const label = file?.seen?.label;
+    const isAnothers =
+      typeof label === 'object' &&
+      label.readWrite &&
+      label.key !== volume.key &&
+      isWritableFile(diagnosis, image);
+    // A file that was lost would still be named by those that build on it.
+    const isGone = file === undefined && !children.has(image) && hadChildren(diagnosis, image);
+    if (label !== 'merging' && !isAnothers && !isGone) continue;
+    diagnosis.volumes.delete(volume.key);
+    diagnosis.find({
+      what: `The snapshot ${describeVolume(volume)} was destroyed since, for its image ${image} was merged with another`,
+      repair: 'leaves it out of the catalog',
+    });
+  }
+}
+
+/** Whether images that are there built on an image when the rows were written. */
+function hadChildren(diagnosis: Diagnosis, uuid: string): boolean {
+  return diagnosis.evidence.contents.images
+    .values()
+    .some(({ uuid: child, parent }) => parent === uuid && diagnosis.fileOfUuid(child) !== undefined);
 }
 
 /** A read-write volume whose image was frozen or dropped since the row was written: it has another one now. */
@@ -31,9 +63,12 @@ function followVolume(
   const there = row !== undefined && diagnosis.fileOf(row) !== undefined;
   if (there && !children.has(volume.image) && users.get(volume.image)?.length === 1) return false;
   const leaves = [...diagnosis.adopted].filter((uuid) => isFree(uuid) && isWritableFile(diagnosis, uuid));
-  const labelled = leaves.find((uuid) => {
+  // Also one that others built on, whose files have gone since: a merge has moved the volume to it.
+  const labelled = [...diagnosis.images.keys()].find((uuid) => {
     const label = labelOf(diagnosis, uuid);
-    return label?.readWrite === true && label.key === volume.key;
+    if (label?.readWrite !== true || label.key !== volume.key) return false;
+    const hasChild = children.get(uuid)?.some((child) => diagnosis.fileOf(child) !== undefined) === true;
+    return !hasChild && !users.has(uuid) && isWritableFile(diagnosis, uuid);
   });
   const builtOn = leaves.filter(
     (uuid) => labelOf(diagnosis, uuid) === undefined && diagnosis.chain(uuid).includes(volume.image),
@@ -46,6 +81,8 @@ function followVolume(
   if (found === undefined) return false;
   diagnosis.volumes.set(volume.key, { ...volume, image: found });
   diagnosis.left.add(volume.image);
+  // Nobody builds on one that is gone.
+  if (!there && !children.has(volume.image)) diagnosis.images.delete(volume.image);
   diagnosis.find({
     what: `The image of the volume ${describeVolume(volume)} is ${volume.image} in the catalog, and on the storage it has been ${found} since`,
     repair: 'puts that into the catalog',
@@ -67,7 +104,8 @@ function recoverVolumes(diagnosis: Diagnosis): void {
     }
     const hasChildren = children.has(uuid);
     const isUnknown = isAdopted || diagnosis.left.has(uuid);
-    const isInner = hasChildren && (!isUnknown || file.seen?.label === 'none');
+    const isInner =
+      hasChildren && (!isUnknown || file.seen?.label === 'none' || file.seen?.label === 'merging');
     if (isInner) {
       if (isAdopted) {
         diagnosis.find({
@@ -159,7 +197,7 @@ function protectShared(diagnosis: Diagnosis): void {
 
 function labelOf(diagnosis: Diagnosis, uuid: string): LabelledVolume | undefined {
   const label = diagnosis.fileOfUuid(uuid)?.seen?.label;
-  return label === 'none' ? undefined : label;
+  return typeof label === 'object' ? label : undefined;
 }
 
 function isWritableFile(diagnosis: Diagnosis, uuid: string): boolean {

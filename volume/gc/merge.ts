@@ -10,6 +10,7 @@ import { addMerge, hasMerge, type Merge, removeMerge } from '../catalog/merges.t
 import { beforeMerge } from '../cbt/index.ts';
 import { checkChain } from '../images/chain.ts';
 import { formatDriver } from '../images/format.ts';
+import { labelImage } from '../images/label.ts';
 import { ImageLocks } from '../images/lock.ts';
 import { qemuImg, reportPercent } from '../images/qemu-img.ts';
 import { vhdUtil } from '../images/vhd-util.ts';
@@ -130,6 +131,9 @@ async function write(
   { signal, rate, onProgress }: MergeOptions,
 ): Promise<void> {
   const file = imageFile(folder, parent);
+  // A repair from rows of before must not take it for what it was.
+  labelImage(file, 'merging');
+  syncFile(file);
   if (isRepeated) await freeLeaks(file, parent.format, inherit, signal);
   if (child.format === 'vhd') {
     await coalesce(folder, { parent, child }, inherit, signal, onProgress);

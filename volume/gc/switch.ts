@@ -42,12 +42,12 @@ function completeReplacement(database: DatabaseSync, folder: string, { parent, c
   const from = imageFile(folder, parent);
   const to = imageFile(folder, child);
   if (isThere(from)) {
+    labelImage(from, findLabel(database, child.uuid));
     markFrozen(from, !isWritable(database, child.uuid));
     renameSync(from, to);
     syncDirectory(dirname(to));
   }
   stopAt('renamed');
-  labelImage(to, findLabel(database, child.uuid));
   inTransaction(database, () => {
     setParent(database, child.uuid, parent.parent);
     setPhysicalSize(database, child.uuid, allocatedSize(to) ?? child.physicalSize);
@@ -103,6 +103,7 @@ export async function moveToParent(
   addIntent(database, child);
   markFrozen(imageFile(folder, child), true);
   stopAt('frozen');
+  labelImage(imageFile(folder, parent), findLabel(database, child.uuid));
   inTransaction(database, () => {
     for (const image of [...children, parent, child]) addIntent(database, image);
     for (const image of children) setParent(database, image.uuid, parent.uuid);
@@ -118,7 +119,6 @@ export async function moveToParent(
     stopAt('rebased', index);
     removeIntent(database, image);
   }
-  labelImage(imageFile(folder, parent), findLabel(database, parent.uuid));
   markFrozen(imageFile(folder, parent), !isWritable(database, parent.uuid));
   stopAt('marked');
   removeIntent(database, parent);

@@ -18,14 +18,17 @@ export interface LabelledVolume {
   readonly sharable: boolean;
 }
 
-/** What a label says: `none` where the image was no volume's. */
-export type ImageLabel = LabelledVolume | 'none';
+/**
+ * What a label says: `none` where the image was no volume's; `merging` where its child was, and what that holds may have
+ * been written into it in part since.
+ */
+export type ImageLabel = LabelledVolume | 'none' | 'merging';
 
 /** Labels an image. */
-export function labelImage(file: string, volume: LabelledVolume | undefined): void {
+export function labelImage(file: string, label: ImageLabel): void {
   const fd = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
-    posix().setXattr(fd, attribute, volume === undefined ? 'none' : formatLabel(volume));
+    posix().setXattr(fd, attribute, typeof label === 'string' ? label : formatLabel(label));
   } finally {
     closeSync(fd);
   }
@@ -35,7 +38,7 @@ export function labelImage(file: string, volume: LabelledVolume | undefined): vo
 export function readLabel(fd: number): ImageLabel | undefined {
   const text = posix().getXattr(fd, attribute);
   if (typeof text !== 'string') return undefined;
-  if (text === 'none') return 'none';
+  if (text === 'none' || text === 'merging') return text;
   const [, kind, key = '', name = ''] = /^([wrs]) ([0-9a-f-]{36}) (.*)$/s.exec(text) ?? [];
   return kind === undefined ? undefined : { key, name, readWrite: kind !== 'r', sharable: kind === 's' };
 }

@@ -43,6 +43,8 @@ export interface TreeChange {
   readonly drops: readonly Image[];
   /** Images that get another parent than they have, whatever that holds; their locks are taken. */
   readonly rebases?: readonly { readonly image: Image; readonly parent: Image }[];
+  /** Frozen images that become volumes'. */
+  readonly adopts?: readonly Image[];
   /** Changes the volumes' rows. */
   readonly rows: () => void;
   /** Takes that back, where the first image that goes cannot be removed; without it the change stays. */
@@ -132,7 +134,9 @@ async function prepareAndCommit(
       }
       change.rows();
       for (const { image, parent } of change.rebases ?? []) setParent(database, image.uuid, parent.uuid);
-      for (const image of touched) labelImage(imageFile(folder, image), findLabel(database, image.uuid));
+      for (const image of [...touched, ...(change.adopts ?? [])]) {
+        labelImage(imageFile(folder, image), findLabel(database, image.uuid));
+      }
       for (const image of touched) removeIntent(database, image);
       // Until its file says so too, it is what has to be settled.
       for (const { image } of change.rebases ?? []) addIntent(database, image);

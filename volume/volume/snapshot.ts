@@ -39,6 +39,7 @@ export const snapshot: Handler<'Volume.snapshot'> = async ({ sr, key }) => {
       what: 'a snapshot',
       makes: leaves,
       freezes: base.own ? [base.image] : [],
+      adopts: base.own ? [] : [base.image],
       drops: [],
       rows: () => {
         for (const leaf of leaves) setVolumeImage(database, key, leaf.uuid);
