@@ -6,11 +6,22 @@
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 
 interface Counts {
   readonly passed: number;
   readonly failed: number;
+  /** The tests that failed, a line each. */
+  readonly names: readonly string[];
+}
+
+interface VitestReport {
+  readonly numPassedTests: number;
+  readonly numFailedTests: number;
+  readonly testResults: readonly {
+    readonly name: string;
+    readonly assertionResults: readonly { readonly status: string; readonly fullName: string }[];
+  }[];
 }
 
 /** The scenarios that no change may break, and that fit into CI's time where machines are emulated. */
@@ -23,6 +34,7 @@ mkdirSync(build, { recursive: true });
 const filters = process.argv.slice(2);
 const parts = [runVitest(filters), ...(filters.length === 0 ? [runLab()] : [])];
 const [passed, failed] = [sum(({ passed }) => passed), sum(({ failed }) => failed)];
+for (const name of parts.flatMap(({ names }) => names)) process.stdout.write(`failed  ${name}\n`);
 process.stdout.write(`${passed} passed, ${failed} failed\n`);
 process.exitCode = failed === 0 ? 0 : 1;
 
@@ -41,13 +53,18 @@ function runVitest(files: readonly string[]): Counts {
     ],
     { cwd: root, stdio: 'inherit' },
   );
-  if (!existsSync(report)) return { passed: 0, failed: 1 };
-  const { numPassedTests, numFailedTests } = JSON.parse(readFileSync(report, 'utf8')) as {
-    numPassedTests: number;
-    numFailedTests: number;
-  };
+  if (!existsSync(report)) return { passed: 0, failed: 1, names: ['vitest'] };
+  const { numPassedTests, numFailedTests, testResults } = JSON.parse(
+    readFileSync(report, 'utf8'),
+  ) as VitestReport;
+  const names = testResults.flatMap(({ name, assertionResults }) =>
+    assertionResults
+      .filter((test) => test.status === 'failed')
+      .map(({ fullName }) => `${relative(root, name)} ${fullName}`),
+  );
   // A file that cannot even be loaded has no tests to fail.
-  return { passed: numPassedTests, failed: status === 0 ? numFailedTests : Math.max(numFailedTests, 1) };
+  const failed = status === 0 ? numFailedTests : Math.max(numFailedTests, 1);
+  return { passed: numPassedTests, failed, names };
 }
 
 /** A lab that fails is a failure of each scenario that it should have run. */
@@ -62,5 +79,6 @@ function runLab(): Counts {
     ? (JSON.parse(readFileSync(report, 'utf8')) as readonly { failure?: string }[])
     : [];
   const succeeded = outcomes.filter(({ failure }) => failure === undefined).length;
-  return { passed: succeeded, failed: scenarios.length - succeeded };
+  // The lab has named those that failed.
+  return { passed: succeeded, failed: scenarios.length - succeeded, names: [] };
 }

@@ -60,7 +60,10 @@ export async function bindLoop(
     const number = freeLoop();
     onChosen(number);
     const result = tryBind(number, image, name, readOnly);
-    if (result === 0) return number;
+    if (result === 0) {
+      await dropPartitions(number);
+      return number;
+    }
     if (result !== -EBUSY) {
       throw new PluginError(
         'LoopFailed',
@@ -74,6 +77,15 @@ export async function bindLoop(
     'NoFreeLoop',
     `Other processes took ${maxAttempts} free loop devices first; try again.`,
   );
+}
+
+/** A device that is let go keeps the partitions that someone told the kernel of: they would show this image. */
+async function dropPartitions(number: number): Promise<void> {
+  const partitions = new RegExp(`^loop${number}p[0-9]+$`);
+  if (!readdirSync(`/sys/block/loop${number}`).some((entry) => partitions.test(entry))) return;
+  const { run } = await import('../../src/commands.ts');
+  // One that is in use since before stays, and its users keep it from no one but themselves.
+  await run('partx', ['--delete', loopPath(number)], { expect: [0, 1] });
 }
 
 function tryBind(number: number, image: number, name: string, readOnly: boolean): number {

@@ -516,6 +516,15 @@ describe('a device that someone keeps open', () => {
     expect(params).toEqual(['DeviceInUse', expect.stringContaining(`process ${holder.pid} (sleep)`)]);
     holder.kill();
     while (!isFree(image)) await host.call('Datapath.detach', { uri, domain: '5' });
+    // The kernel keeps the partition of the device, which the next disk gets.
+    const others: string[] = [];
+    do {
+      const next = newImage(`next-${others.length}.raw`);
+      others.push(next.uri);
+      await host.call('Datapath.activate', { uri: next.uri, domain: '5' });
+    } while (realpathSync(await host.device(others.at(-1) ?? '')) !== device);
+    expect(existsSync(`${device}p1`)).toBe(false);
+    for (const other of others) await host.call('Datapath.detach', { uri: other, domain: '5' });
   });
 });
 
