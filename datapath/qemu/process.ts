@@ -2,8 +2,7 @@
  * The process of a running disk: a qemu-storage-daemon that has the image's chain open, the locks of all its images,
  * and an NBD server for the disk on a socket that is root's.
  *
- * It gets the locked descriptors when it is started, as its own. So the locks last exactly as long as it does,
- * whatever becomes of the call that started it; and no other process has them.
+ * It keeps the locks from its start, whatever becomes of the call that started it; and no other process has them.
  */
 import { closeSync, constants, existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,6 +13,7 @@ import { linkTarget, listFolder, listProcesses, openFiles, readText } from '../.
 import { PluginError } from '../../src/smapi/errors.ts';
 import { moveDiskToScope } from '../disk-scope.ts';
 import { flushFailed } from '../flush.ts';
+import { aliveDescriptor, packLocks, servedImage } from '../kept-locks.ts';
 import { type BlockNode, blockNodes, diskNode, type InputOutput } from './block-nodes.ts';
 import type { LockedChain } from './chain.ts';
 import { isAliveFile, type ProcessPlaces, processPlaces } from './places.ts';
@@ -68,7 +68,8 @@ async function startWith(
   const [alive, output] = [openSync(places.alive, 'w', 0o600), openSync(places.log, 'a', 0o600)];
   let started: DetachedProcess;
   try {
-    const inherit = [alive, ...chain.descriptors];
+    using locks = packLocks(chain.descriptors);
+    const inherit = [alive, ...locks.ends];
     const { startDetached } = await import('../../src/commands.ts');
     started = await startDetached('qemu-storage-daemon', commandLine(places, nodes, readOnly), {
       output,
@@ -160,9 +161,9 @@ export interface RunningDisk {
 /** All disks that processes of this host serve, also those of which no record is left. */
 export function listRunningDisks(): readonly RunningDisk[] {
   return listProcesses().flatMap((pid) => {
-    // As it was started: behind standard error come its `alive` file and the locked images, the disk's own first.
-    const [alive, image] = [3, 4].map((fd) => linkTarget(`/proc/${pid}/fd/${fd}`));
-    return isAliveFile(alive) && image !== undefined ? [{ image, pid }] : [];
+    if (!isAliveFile(linkTarget(`/proc/${pid}/fd/${aliveDescriptor}`))) return [];
+    const image = servedImage(pid);
+    return image === undefined ? [] : [{ image, pid }];
   });
 }
 

@@ -2,7 +2,7 @@
  * The tapdisk of a running disk: it has the image's chain open, the locks of all its images, and an NBD server for the
  * disk.
  *
- * tap-ctl, and then tapdisk, inherit the locked descriptors. So the locks last exactly as long as tapdisk does.
+ * tap-ctl, and then tapdisk, inherit what keeps the locks. So these last exactly as long as tapdisk does.
  */
 import { closeSync, existsSync, mkdirSync, openSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,6 +12,7 @@ import { openFiles } from '../../src/proc.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
 import { moveDiskToScope } from '../disk-scope.ts';
 import { flushFile } from '../flush.ts';
+import { packLocks } from '../kept-locks.ts';
 import { tolerate } from '../lossy.ts';
 import type { LockedChain } from '../qemu/chain.ts';
 import { findProcess, isGone, killProcess } from '../qemu/process.ts';
@@ -62,7 +63,8 @@ export async function startTapdisk(
   let pid: number;
   let minor: number;
   try {
-    pid = await ask('spawn', places.spawned, [alive, ...chain.descriptors], path);
+    using locks = packLocks(chain.descriptors);
+    pid = await ask('spawn', places.spawned, [alive, ...locks.ends], path);
     onKnown({ pid, minor: undefined });
     faultPoint('activate.started');
     await requireAlive(key, pid, path);
