@@ -1,0 +1,185 @@
+/**
+ * The watcher of room, one on each host while disks are written: it pauses those whose filesystem is about to be full,
+ * before a guest sees an error, and has them go on when there is room.
+ *
+ * It remembers nothing: whether a disk is paused is for its process to say. So one that takes the place of another that
+ * was killed goes on with what that one had done.
+ */
+import { closeSync, ftruncateSync, watch, writeFileSync, writeSync } from 'node:fs';
+import { setPriority } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { lock, tryLock } from '../../src/locks/flock.ts';
+import { log, logFor } from '../../src/log.ts';
+import { posix } from '../../src/posix/index.ts';
+import { PluginError } from '../../src/smapi/errors.ts';
+import { isAnyCallAtWork, recordsFolder } from '../activation-state.ts';
+import { moveHelperToScope } from '../disk-scope.ts';
+import { lookerAt } from './look.ts';
+import { type Room, roomMarks, untilNextLook } from './marks.ts';
+import { pauseDisk, resumeDisk } from './pause.ts';
+import { hasItsName, openRoomFile, roomPlaces } from './places.ts';
+import { folderOf, isRunning, listWrittenDisks, type WrittenDisk } from './written-disks.ts';
+
+/** Milliseconds between looks at the list of disks, and at it when it has just changed. */
+const listEvery = 1_000;
+const listSoon = 50;
+/** How long it goes on listing often: a disk is known before its process is. */
+const settling = 2_000;
+/** How long to stay when no disk is written: the next one may be about to come. */
+const linger = 10_000;
+/** Milliseconds between looks at a filesystem on which disks are paused. */
+const pausedEvery = 100;
+/** And at one that cannot be looked at. */
+const failedEvery = 1_000;
+/** Milliseconds for others to look whether there is a watcher, for which they lock its file for a moment. */
+const lockTimeout = 500;
+
+/** The disks that are known, by their keys: also those of which someone removed the record. */
+const disks = new Map<string, WrittenDisk>();
+/** The folders that are looked at. */
+const watched = new Set<string>();
+
+async function main(): Promise<void> {
+  logFor('room watcher');
+  await takePrecedence();
+  const { watcher } = roomPlaces();
+  const held = openRoomFile(watcher);
+  try {
+    await lock(held, 'exclusive', lockTimeout, 'the watch on room');
+  } catch (error) {
+    if (error instanceof PluginError && error.name === 'LockTimeout') return;
+    throw error;
+  }
+  ftruncateSync(held);
+  writeSync(held, `${process.pid}\n`);
+  let changed = Number.NEGATIVE_INFINITY;
+  let wake = (): void => {};
+  onNewDisks(() => {
+    changed = performance.now();
+    wake();
+  });
+  for (let needed = performance.now(); ; ) {
+    list();
+    if ([...disks.values()].some(isRunning)) needed = performance.now();
+    // Without its file nobody can find it, and who needs one starts another.
+    else if (!hasItsName(held, watcher)) return;
+    else if (performance.now() - needed >= linger && endsUnneeded(held)) return;
+    const woken = new Promise<void>((resolve) => {
+      wake = resolve;
+    });
+    const isSettling = performance.now() - changed < settling;
+    await Promise.race([sleep(isSettling ? listSoon : listEvery), isSettling ? never : woken]);
+  }
+}
+
+const never = new Promise<never>(() => {});
+
+/** What disks wait for comes first, and must not end with a call, nor for want of memory. */
+async function takePrecedence(): Promise<void> {
+  try {
+    await moveHelperToScope('room', [process.ppid, process.pid]);
+  } catch (error) {
+    log('error', `the watcher of room ends with its caller: ${String(error)}`);
+  }
+  try {
+    setPriority(-15);
+    writeFileSync('/proc/self/oom_score_adj', '-900');
+  } catch {
+    // Some containers do not allow it.
+  }
+}
+
+function onNewDisks(listener: () => void): void {
+  try {
+    watch(recordsFolder(), listener).on('error', () => {});
+  } catch {
+    // They are seen a little later then.
+  }
+}
+
+/** Brings the known disks up to date, and has the folders of all of them looked at. */
+function list(): void {
+  const listed = listWrittenDisks();
+  for (const disk of listed) disks.set(disk.key, disk);
+  const keys = new Set(listed.map(({ key }) => key));
+  for (const disk of disks.values()) {
+    if (!keys.has(disk.key) && !isRunning(disk)) disks.delete(disk.key);
+  }
+  for (const folder of new Set([...disks.values()].map(folderOf))) {
+    if (!watched.has(folder)) void watchFolder(folder);
+  }
+}
+
+/** Looks at a folder's filesystem for as long as there are disks in it. A storage that hangs keeps only this one. */
+async function watchFolder(folder: string): Promise<void> {
+  watched.add(folder);
+  const look = lookerAt(folder);
+  // By one that was here before.
+  let paused = true;
+  for (;;) {
+    const room = await look();
+    const here = [...disks.values()].filter((disk) => folderOf(disk) === folder);
+    if (here.length === 0) break;
+    if (room !== undefined) {
+      const { low, high } = roomMarks(room.total);
+      if (room.free < low) {
+        paused = true;
+        await pauseAll(here, room);
+      } else if (room.free >= high && paused) {
+        paused = false;
+        resumeAll(here, room);
+      }
+    }
+    await sleep(room === undefined ? failedEvery : paused ? pausedEvery : untilNextLook(room));
+  }
+  watched.delete(folder);
+}
+
+async function pauseAll(here: readonly WrittenDisk[], { free, total }: Room): Promise<void> {
+  for (const disk of here) {
+    if (!(await pauseDisk(disk))) continue;
+    log(
+      'warning',
+      `the disk ${disk.path} is paused, for its storage has ${mebibytes(free)} of ${mebibytes(total)} left; it goes on by itself when there are ${mebibytes(roomMarks(total).high)}: destroy snapshots or volumes, or grow the SR`,
+    );
+  }
+}
+
+function resumeAll(here: readonly WrittenDisk[], { free }: Room): void {
+  for (const disk of here) {
+    if (!resumeDisk(disk)) continue;
+    log('warning', `the disk ${disk.path} goes on: its storage has ${mebibytes(free)} left`);
+  }
+}
+
+function mebibytes(bytes: number): string {
+  return `${Math.floor(bytes / 2 ** 20)} MiB`;
+}
+
+/**
+ * Ends the watch if nobody needs it. A call that makes sure of it holds the gate for that, and its disk's state before
+ * and after: so it is seen, or it sees that there is no watch any more.
+ *
+ * @param held the lock of the watch, which is given up then.
+ */
+function endsUnneeded(held: number): boolean {
+  const gate = openRoomFile(roomPlaces().gate);
+  try {
+    if (!tryLock(gate, 'exclusive') || isAnyCallAtWork()) return false;
+    list();
+    if ([...disks.values()].some(isRunning)) return false;
+    closeSync(held);
+    return true;
+  } finally {
+    closeSync(gate);
+  }
+}
+
+// At once: Node would wait for looks that hang.
+void main().then(
+  () => posix().exit(0),
+  (error: unknown) => {
+    log('error', `the watcher of room failed: ${String(error)}`);
+    posix().exit(1);
+  },
+);
