@@ -23,6 +23,7 @@ import {
   removeProcessFiles,
   startProcess,
 } from '../qemu/process.ts';
+import { resumeDisk } from '../room/pause.ts';
 
 /** How long a process may take to end, in milliseconds. */
 const endTimeout = 30_000;
@@ -55,6 +56,7 @@ export interface DiskServer {
 export const qcow2FileDriver: DiskDriver<ProcessRecord, DiskServer> = {
   scheme: 'qcow2+file',
   isRecord: (record): record is ProcessRecord => (record as Partial<ProcessRecord>).scheme === 'qcow2+file',
+  canPause: true,
   async find({ key }, record) {
     const pid = findProcess(key, record?.process?.pid);
     return pid === undefined ? undefined : { pid, serving: isServing(key) && hasItsDevice(record?.nbd) };
@@ -64,6 +66,8 @@ export const qcow2FileDriver: DiskDriver<ProcessRecord, DiskServer> = {
   start,
   publish: ({ key }, _server, { nbd }) => publishDevice(key, nbd),
   async stop({ key, path }, { pid }, record, lossy) {
+    // It has to write its last, for which there is room.
+    resumeDisk({ key, path, pid });
     const isWritten = record?.mode === 'read-write';
     await disconnectDevice(key, record?.nbd, isWritten, lossy);
     faultPoint('deactivate.disconnected');
