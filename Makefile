@@ -17,6 +17,7 @@ SHELL := /bin/bash
 # What a Debian 12 with node, npm, make and a compiler lacks: to build, and to test against the real things.
 BUILD_PACKAGES := libatomic1 libiscsi-dev python3
 TEST_PACKAGES := busybox-static dbus-daemon e2fsprogs gfs2-utils iproute2 kmod libasan8 libiscsi-bin mount nftables open-iscsi qemu-system-common qemu-utils strace tgt udev util-linux
+BENCH_PACKAGES := fio
 # To build the lab's box and to run its machines.
 LAB_PACKAGES := busybox-static cpio dnsmasq-base e2fsprogs iproute2 kmod libvirt-clients libvirt-daemon \
   libvirt-daemon-driver-qemu libvirt-daemon-system mmdebstrap nftables openssh-client qemu-system-x86 qemu-utils \
@@ -52,6 +53,7 @@ asan: build/Release/.built packages
 	native/test/asan.sh
 
 bench: root build/installed packages
+	@$(call apt_install,$(BENCH_PACKAGES))
 	$(NODE) bench/run.ts $(or $(SIZE),full) $(BENCH)
 
 install: build/bundles/.built

@@ -1,14 +1,15 @@
 /**
  * Runs the benchmarks, prints their figures and keeps them in bench/figures: `run.ts [SIZE [BENCHMARK...]]`.
  *
- * SIZE is that of the benchmark of scale, `full` or `quick`; all benchmarks run unless some are named. Figures of a
- * quick run are no figures to keep, and go to build/figures.
+ * SIZE is that of the benchmarks of scale and datapaths, `full` or `quick`; all benchmarks run unless some are named.
+ * Figures of a quick run are no figures to keep, and go to build/figures.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { arch, cpus, loadavg, release } from 'node:os';
 import { join } from 'node:path';
 import { drawCharts } from './chart.ts';
-import type { Comparison } from './measure.ts';
+import { benchDatapath, datapathScales } from './datapath.ts';
+import type { Comparison, RateComparison } from './measure.ts';
 import { benchProbe } from './probe.ts';
 import { benchScale, type Listing, scales } from './scale.ts';
 import { benchStartup } from './startup.ts';
@@ -39,6 +40,16 @@ const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
     const of = `${machine.cores} cores (${machine.cpu}), ${machine.priority} priority, load ${load.before} to ${load.after}, ${date}`;
     writeFileSync(join(figures, 'scale.svg'), drawCharts(charts, `${of}, ${size}`));
   },
+  datapath: async () => {
+    const loadBefore = loadavg()[0];
+    const { rates, activations } = await benchDatapath(
+      datapathScales[size],
+      join(import.meta.dirname, '../build'),
+    );
+    const load = { before: loadBefore, after: loadavg()[0] };
+    keep('datapath', activations, { size, load, unitOfRates: 'requests a second', rates });
+    printRates(rates);
+  },
 };
 for (const name of named.length === 0 ? Object.keys(benchmarks) : named) {
   const benchmark = benchmarks[name];
@@ -62,6 +73,18 @@ function keep(
       const without = ratiosWithoutStart?.[what];
       process.stdout.write(
         `  ${what.padEnd(width)} ${milliseconds.toFixed(1).padStart(9)} ms, at least ${least[what]}  ${ratios[what]} x${without === undefined ? '' : `, ${without} x without the start`}\n`,
+      );
+    }
+  }
+}
+
+function printRates(rates: Readonly<Record<string, RateComparison>>): void {
+  for (const [title, { medians, ratios, middleHalves, rounds }] of Object.entries(rates)) {
+    process.stdout.write(`\n${title} (${rounds} rounds in turn)\n`);
+    for (const [what, rate] of Object.entries(medians)) {
+      const [from, to] = middleHalves[what] ?? [];
+      process.stdout.write(
+        `  ${what.padEnd(14)} ${rate.toFixed(0).padStart(7)} requests/s  ${ratios[what]} x (half of them ${from} to ${to})\n`,
       );
     }
   }

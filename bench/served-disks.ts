@@ -1,0 +1,104 @@
+/** Disks that are served: by our datapath plugins, and by what a host would otherwise have. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { datapathCaller } from '../test/support/xapi.ts';
+import type { FioDisk } from './fio.ts';
+import { timeProcess } from './whole-process.ts';
+
+/** A disk, until it is disposed of. */
+export interface ServedDisk extends AsyncDisposable {
+  readonly disk: FioDisk;
+}
+
+const domain = '1';
+
+/**
+ * Activates an image by a datapath plugin as installed.
+ *
+ * @param environment of the plugin, with the folder of its records.
+ * @returns the device of a raw image, the NBD socket of another.
+ */
+export async function activateDisk(
+  scheme: 'raw+file' | 'qcow2+file',
+  image: string,
+  environment: Readonly<Record<string, string>>,
+): Promise<ServedDisk> {
+  const call = datapathCaller(scheme, environment);
+  const uri = `${scheme}://${image}`;
+  const { implementations } = await call('Datapath.attach', { uri, domain });
+  await call('Datapath.activate', { uri, domain });
+  const disks = implementations.flatMap(([kind, means]): readonly FioDisk[] => {
+    if (kind === 'BlockDevice' && scheme === 'raw+file') return [{ path: means.path }];
+    const [, socket, name] = (kind === 'Nbd' && /^nbd:unix:(.*):exportname=(.*)$/.exec(means.uri)) || [];
+    return socket === undefined ? [] : [{ uri: nbdUri(socket, name ?? '') }];
+  });
+  return {
+    disk: disks[0] as FioDisk,
+    [Symbol.asyncDispose]: async () => {
+      await call('Datapath.deactivate', { uri, domain });
+      await call('Datapath.detach', { uri, domain });
+    },
+  };
+}
+
+/** Binds a loop device with direct I/O, as losetup does. */
+export function bindLoop(image: string): ServedDisk {
+  const { stdout } = timeProcess('losetup', ['--find', '--show', '--direct-io=on', image]);
+  const path = stdout.trim();
+  return {
+    disk: { path },
+    [Symbol.asyncDispose]: async () => {
+      timeProcess('losetup', ['--detach', path]);
+    },
+  };
+}
+
+/** Starts a qemu-nbd on a qcow2 image, with what is good for its speed, and waits until it serves. */
+export async function startQemuNbd(image: string, socket: string): Promise<ServedDisk> {
+  const name = 'disk';
+  // Both, and not only the first, for more than one client, before and after another.
+  const sharing = ['--persistent', '--shared=0'];
+  const speed = ['--cache=none', '--aio=native', '--discard=unmap'];
+  const child = spawn('qemu-nbd', [...sharing, ...speed, '-f', 'qcow2', '-k', socket, '-x', name, image], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  // It also says when a client leaves without a word, as fio's does.
+  const said: Buffer[] = [];
+  child.stderr.on('data', (chunk: Buffer) => said.push(chunk));
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  while (!(await isListening(socket))) {
+    if (!isRunning(child)) throw new Error(`qemu-nbd does not serve ${image}: ${Buffer.concat(said)}`);
+    await sleep(1);
+  }
+  return {
+    disk: { uri: nbdUri(socket, name) },
+    [Symbol.asyncDispose]: async () => {
+      child.kill('SIGTERM');
+      await ended;
+      rmSync(socket, { force: true });
+    },
+  };
+}
+
+async function isListening(socket: string): Promise<boolean> {
+  const connection = connect(socket);
+  try {
+    await once(connection, 'connect');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    connection.destroy();
+  }
+}
+
+function isRunning({ exitCode, signalCode, pid }: ChildProcess): boolean {
+  return pid !== undefined && exitCode === null && signalCode === null;
+}
+
+function nbdUri(socket: string, name: string): string {
+  return `nbd+unix:///${name}?socket=${encodeURIComponent(socket)}`;
+}
