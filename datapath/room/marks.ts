@@ -13,7 +13,7 @@ export interface RoomMarks {
 }
 
 /** The headroom, as a part of the filesystem, and at most. */
-const part = 32;
+const part = 16;
 const most = 2 * 2 ** 30;
 
 /** Bytes a second that all hosts together are taken to write at most. */

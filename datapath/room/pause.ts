@@ -46,7 +46,10 @@ export async function pauseDisk(disk: WrittenDisk): Promise<boolean> {
  * @returns whether it was paused.
  */
 export function resumeDisk(disk: WrittenDisk): boolean {
-  return disk.pid !== undefined && isPaused(disk) && signal(disk, disk.pid, 'SIGCONT');
+  const wasPaused = isPaused(disk);
+  // In any case: of a signal that was just sent the kernel shows nothing yet, and this one takes it back.
+  if (disk.pid !== undefined) signal(disk, disk.pid, 'SIGCONT');
+  return wasPaused;
 }
 
 function signal(disk: WrittenDisk, pid: number, name: 'SIGSTOP' | 'SIGCONT'): boolean {

@@ -18,7 +18,7 @@ import { lookerAt } from './look.ts';
 import { type Room, roomMarks, untilNextLook } from './marks.ts';
 import { pauseDisk, resumeDisk } from './pause.ts';
 import { hasItsName, openRoomFile, roomPlaces } from './places.ts';
-import { folderOf, isRunning, listWrittenDisks, type WrittenDisk } from './written-disks.ts';
+import { folderOf, isPaused, isRunning, listWrittenDisks, type WrittenDisk } from './written-disks.ts';
 
 /** Milliseconds between looks at the list of disks, and at it when it has just changed. */
 const listEvery = 1_000;
@@ -81,12 +81,22 @@ async function takePrecedence(): Promise<void> {
   } catch (error) {
     log('error', `the watcher of room ends with its caller: ${String(error)}`);
   }
+  attempt(() => setPriority(-20));
+  attempt(() => writeFileSync('/proc/self/oom_score_adj', '-900'));
+  const { run } = await import('../../src/commands.ts');
   try {
-    setPriority(-15);
-    writeFileSync('/proc/self/oom_score_adj', '-900');
-  } catch {
-    // Some containers do not allow it.
+    // All its threads: on a host whose processors are busy a look that comes late is of no use.
+    await run('chrt', ['--all-tasks', '--rr', '--pid', '1', String(process.pid)]);
+  } catch (error) {
+    log('warning', `the watcher of room has no precedence over other processes: ${String(error)}`);
   }
+}
+
+/** Some containers do not allow it. */
+function attempt(work: () => void): void {
+  try {
+    work();
+  } catch {}
 }
 
 function onNewDisks(listener: () => void): void {
@@ -115,22 +125,24 @@ async function watchFolder(folder: string): Promise<void> {
   watched.add(folder);
   const look = lookerAt(folder);
   // By one that was here before.
-  let paused = true;
+  let mayBePaused = true;
   for (;;) {
     const room = await look();
     const here = [...disks.values()].filter((disk) => folderOf(disk) === folder);
     if (here.length === 0) break;
+    let wait = room === undefined ? failedEvery : untilNextLook(room);
     if (room !== undefined) {
       const { low, high } = roomMarks(room.total);
       if (room.free < low) {
-        paused = true;
+        mayBePaused = true;
         await pauseAll(here, room);
-      } else if (room.free >= high && paused) {
-        paused = false;
+        if (here.every(isPaused)) wait = pausedEvery;
+      } else if (room.free >= high && mayBePaused) {
+        mayBePaused = false;
         resumeAll(here, room);
-      }
+      } else if (mayBePaused) wait = Math.min(wait, pausedEvery);
     }
-    await sleep(room === undefined ? failedEvery : paused ? pausedEvery : untilNextLook(room));
+    await sleep(wait);
   }
   watched.delete(folder);
 }
