@@ -56,7 +56,7 @@ export async function openLockedImage(
       await lockImage(image, path, shared);
       // Only what holds under the lock counts: until then its volume could be resized or destroyed.
       const found = fstatSync(image);
-      if (found.nlink > 0) {
+      if (lstatSync(path, { throwIfNoEntry: false })?.ino === found.ino) {
         checkServable(path, format, found);
         if (!readOnly && (found.mode & constants.S_IWUSR) === 0) throw frozen(path);
         return image;
@@ -66,7 +66,7 @@ export async function openLockedImage(
       throw error;
     }
     closeSync(image);
-    // A merge puts another file in an image's place.
+    // A merge, or a snapshot of a running disk, puts another file in an image's place.
     if (tries === replacements) throw missing(path);
   }
 }

@@ -7,7 +7,6 @@
  * he changed them, the last one counts.
  */
 import { closeSync } from 'node:fs';
-import { constants } from 'node:os';
 import { posix } from '../src/posix/index.ts';
 import { linkTarget } from '../src/proc.ts';
 import { PluginError } from '../src/smapi/errors.ts';
@@ -17,28 +16,36 @@ export const aliveDescriptor = 3;
 const readingEnd = 4;
 const writingEnd = 5;
 
-/** The locks that a process keeps, until this is disposed of. */
-export interface KeptLocks extends Disposable {
-  /** Duplicates of the open images that are locked, the disk's own first. */
-  readonly descriptors: readonly number[];
-  /** Has the process keep others instead; whatever is in both stays locked meanwhile. */
-  replace(descriptors: readonly number[]): void;
+/** What a process keeps. */
+export interface KeptImages {
+  /** How often the disk had got another image on top when this was noted. */
+  readonly generation: number;
+  /** Locked images, the disk's own first. */
+  readonly images: readonly number[];
+  /** A locked image that the disk is about to get, or has got by now. */
+  readonly next?: number;
 }
 
-/** Ends for a new process to inherit, and to have them as its fifth and sixth descriptor. */
-export interface NewKeptLocks extends Disposable {
+/** The locks that a process keeps, until this is disposed of. */
+export interface KeptLocks extends KeptImages, Disposable {
+  /** Has the process keep others instead; whatever is in both stays locked meanwhile. */
+  replace(kept: KeptImages): void;
+}
+
+/** Ends for a new process to inherit as the descriptors behind its `alive` file. */
+export interface PackedLocks extends Disposable {
   readonly ends: readonly [number, number];
 }
 
 /** Packs locked images for a process that is about to be started. */
-export function packLocks(descriptors: readonly number[]): NewKeptLocks {
+export function packLocks(images: readonly number[]): PackedLocks {
   const ends = posix().socketPair();
-  if (typeof ends === 'number') throw failed('made', ends);
+  if (typeof ends === 'number') throw failed('kept', ends);
   const close = (): void => {
     for (const end of ends) closeSync(end);
   };
   try {
-    send(ends[1], descriptors);
+    send(ends[1], { generation: 0, images });
   } catch (error) {
     close();
     throw error;
@@ -47,37 +54,37 @@ export function packLocks(descriptors: readonly number[]): NewKeptLocks {
 }
 
 /**
- * The locks that a disk's process keeps; undefined where it is gone.
+ * The locks that a disk's process keeps.
  *
- * @throws PluginError `LocksUnknown` also before Linux 5.6.
+ * @throws PluginError `LocksUnknown`, also before Linux 5.6.
  */
-export function openKeptLocks(pid: number): KeptLocks | undefined {
+export function openKeptLocks(pid: number): KeptLocks {
   const opened: number[] = [];
   const close = (): void => {
     for (const fd of opened.splice(0)) closeSync(fd);
   };
-  const descriptors: number[] = [];
   try {
     const [reading, writing] = [readingEnd, writingEnd].map((end) => {
       const fd = posix().descriptorOf(pid, end);
-      if (fd >= 0) opened.push(fd);
+      if (fd < 0) throw failed('found', -fd);
+      opened.push(fd);
       return fd;
     }) as [number, number];
-    if ([reading, writing].some((fd) => fd === -constants.errno.ESRCH || fd === -constants.errno.EBADF)) {
-      close();
-      return undefined;
-    }
-    if (reading < 0 || writing < 0) throw failed('found', -Math.min(reading, writing));
     const drop = (): void => {
-      while (posix().queuedMessages(reading) > 1) for (const fd of receive(reading, 0)) closeSync(fd);
+      while (posix().queuedMessages(reading) > 1) {
+        for (const fd of receive(reading, 0).descriptors) closeSync(fd);
+      }
     };
     drop();
-    descriptors.push(...receive(reading, 1));
+    const { note, descriptors } = receive(reading, 1);
     opened.push(...descriptors);
+    const hasNext = note % 2 === 1;
     return {
-      descriptors,
-      replace(others) {
-        send(writing, others);
+      generation: Math.floor(note / 2),
+      images: hasNext ? descriptors.slice(0, -1) : descriptors,
+      ...(hasNext ? { next: descriptors.at(-1) as number } : {}),
+      replace(kept) {
+        send(writing, kept);
         drop();
       },
       [Symbol.dispose]: close,
@@ -88,24 +95,24 @@ export function openKeptLocks(pid: number): KeptLocks | undefined {
   }
 }
 
-/** The path of the image that a disk's process serves, as the kernel knows it; undefined where it is gone. */
+/** The path of the image that a disk's process serves, as the kernel knows it; undefined where that is gone. */
 export function servedImage(pid: number): string | undefined {
   try {
     using locks = openKeptLocks(pid);
-    const [own] = locks?.descriptors ?? [];
-    return own === undefined ? undefined : linkTarget(`/proc/self/fd/${own}`);
+    return linkTarget(`/proc/self/fd/${locks.images[0]}`);
   } catch (error) {
     if (error instanceof PluginError) return undefined;
     throw error;
   }
 }
 
-function send(socket: number, descriptors: readonly number[]): void {
-  const error = posix().sendDescriptors(socket, descriptors);
-  if (error !== 0) throw failed('given away', error);
+function send(socket: number, { generation, images, next }: KeptImages): void {
+  const all = next === undefined ? images : [...images, next];
+  const error = posix().sendDescriptors(socket, generation * 2 + all.length - images.length, all);
+  if (error !== 0) throw failed('kept', error);
 }
 
-function receive(socket: number, peek: 0 | 1): readonly number[] {
+function receive(socket: number, peek: 0 | 1): { note: number; descriptors: readonly number[] } {
   const received = posix().receiveDescriptors(socket, peek);
   if (typeof received === 'number') throw failed('found', received);
   return received;
@@ -114,6 +121,6 @@ function receive(socket: number, peek: 0 | 1): readonly number[] {
 function failed(what: string, errno: number): PluginError {
   return new PluginError(
     'LocksUnknown',
-    `The locks of a running disk's images could not be ${what} (errno ${errno}); this needs Linux 5.6 or later, and the right to trace the disk's process.`,
+    `The locks of a running disk's images could not be ${what} (errno ${errno}), which needs Linux 5.6 or later and the right to trace the disk's process.`,
   );
 }

@@ -19,7 +19,7 @@ function describe({ path, mode, domains, process, nbd }: ProcessRecord): string 
   const served =
     process === undefined
       ? 'no process'
-      : `process ${process.pid}, ${process.direct ? 'direct' : 'buffered'} I/O (${process.aio}), ${process.depth} image(s)`;
+      : `process ${process.pid}, ${process.io.direct ? 'direct' : 'buffered'} I/O (${process.io.aio}), ${process.depth} image(s)`;
   const device = nbd === undefined ? 'no block device' : nbdPath(nbd);
   return `${path}: ${served}, ${device}, ${mode}, ${domains.length} domain(s)`;
 }

@@ -12,7 +12,7 @@ import {
   publishDevice,
   removeDevice,
 } from '../nbd/disk-device.ts';
-import { type BlockNode, diskNode } from '../qemu/block-nodes.ts';
+import { diskNode, type InputOutput } from '../qemu/block-nodes.ts';
 import { lockChain } from '../qemu/chain.ts';
 import { processPlaces } from '../qemu/places.ts';
 import {
@@ -35,11 +35,9 @@ export interface ProcessRecord extends ActivationRecord {
   /** The process, once it serves the disk. */
   readonly process?: {
     readonly pid: number;
-    readonly leaf: BlockNode;
-    /** Images, from the disk's to the root. */
+    /** Images, from the disk's to the root, when it was started. */
     readonly depth: number;
-    readonly direct: boolean;
-    readonly aio: string;
+    readonly io: InputOutput;
   };
   /** The block device that is connected to it, or about to be; none where the kernel has no such devices. */
   readonly nbd?: NbdDevice;
@@ -107,8 +105,8 @@ async function start(
   note({});
   faultPoint('activate.intended');
   try {
-    const { pid, leaf, io } = await startProcess(key, chain, readOnly);
-    note({ process: { pid, leaf, depth: chain.images.length, ...io } });
+    const { pid, io } = await startProcess(key, chain, readOnly);
+    note({ process: { pid, depth: chain.images.length, io } });
     faultPoint('activate.served');
     if (await hasNbdDevices()) {
       const server = {
@@ -132,5 +130,5 @@ async function start(
 async function flush(key: string, path: string, record: ProcessRecord, lossy: boolean): Promise<void> {
   // One that is on its way to its end takes no commands.
   if (record.process === undefined || !existsSync(processPlaces(key).qmp)) return;
-  await flushProcess(key, path, record.process.leaf, lossy ? lossyFlushTimeout : undefined);
+  await flushProcess(key, path, record.process.io, lossy ? lossyFlushTimeout : undefined);
 }

@@ -14,8 +14,9 @@ import { PluginError } from '../../src/smapi/errors.ts';
 import { moveDiskToScope } from '../disk-scope.ts';
 import { flushFailed } from '../flush.ts';
 import { aliveDescriptor, packLocks, servedImage } from '../kept-locks.ts';
-import { type BlockNode, blockNodes, diskNode, type InputOutput } from './block-nodes.ts';
+import { type BlockNode, blockNodes, diskNode, type InputOutput, leafNode } from './block-nodes.ts';
 import type { LockedChain } from './chain.ts';
+import { backingNode, topNode } from './graph.ts';
 import { isAliveFile, type ProcessPlaces, processPlaces } from './places.ts';
 import { QmpRefusal, withQmp } from './qmp.ts';
 
@@ -26,8 +27,6 @@ const flushLimit = 60_000;
 /** A process as it was started. */
 export interface StartedProcess {
   readonly pid: number;
-  /** The node of the disk: whoever opens it anew has to say all of it again. */
-  readonly leaf: BlockNode;
   readonly io: InputOutput;
 }
 
@@ -94,7 +93,7 @@ async function startWith(
     await killProcess(key, started.pid);
     throw error;
   }
-  return { pid: started.pid, leaf: nodes.at(-1) ?? {}, io };
+  return { pid: started.pid, io };
 }
 
 function commandLine(
@@ -177,21 +176,23 @@ export function isServing(key: string): boolean {
 /**
  * Makes a disk's process write all that it was given to the storage.
  *
- * @param leaf as it was started with.
+ * @param io as it was started with.
  * @throws PluginError `FlushFailed`, `DiskUnresponsive`.
  */
 export async function flushProcess(
   key: string,
   path: string,
-  leaf: BlockNode,
+  io: InputOutput,
   timeout = flushLimit,
 ): Promise<void> {
   waitsFor(`the storage to take what was written to the image ${path}`, flushLimit);
   try {
     // QMP has no flush of its own; a node is flushed, and says how that went, before it gets new options.
-    await withQmp(processPlaces(key).qmp, timeout, (qmp) =>
-      qmp.execute('blockdev-reopen', { options: [leaf] }),
-    );
+    await withQmp(processPlaces(key).qmp, timeout, async (qmp) => {
+      const node = await topNode(qmp);
+      const options = [leafNode(node, io, await backingNode(qmp, node))];
+      await qmp.execute('blockdev-reopen', { options });
+    });
   } catch (error) {
     if (!(error instanceof QmpRefusal)) throw error;
     throw flushFailed(`the image ${path}`, error.message, error);

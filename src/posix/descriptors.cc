@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <vector>
 
 namespace {
@@ -51,25 +52,27 @@ napi_value SocketPair(napi_env env, napi_callback_info) {
 }
 
 napi_value SendDescriptors(napi_env env, napi_callback_info info) {
-  napi_value argv[2];
-  size_t argc = 2;
+  napi_value argv[3];
+  size_t argc = 3;
   int32_t socket = -1;
+  uint32_t note = 0;
   uint32_t count = 0;
-  if (napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr) != napi_ok || argc != 2 ||
+  if (napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr) != napi_ok || argc != 3 ||
       napi_get_value_int32(env, argv[0], &socket) != napi_ok ||
-      napi_get_array_length(env, argv[1], &count) != napi_ok || count == 0 || count > kMaxDescriptors) {
-    return TypeError(env, "sendDescriptors(socket, descriptors) takes an integer and 1 to 253 more in an array");
+      napi_get_value_uint32(env, argv[1], &note) != napi_ok ||
+      napi_get_array_length(env, argv[2], &count) != napi_ok || count == 0 || count > kMaxDescriptors) {
+    return TypeError(env,
+                     "sendDescriptors(socket, note, descriptors) takes two integers and 1 to 253 more in an array");
   }
   std::vector<int> descriptors(count);
   for (uint32_t index = 0; index < count; ++index) {
     napi_value element;
-    if (napi_get_element(env, argv[1], index, &element) != napi_ok ||
+    if (napi_get_element(env, argv[2], index, &element) != napi_ok ||
         napi_get_value_int32(env, element, &descriptors[index]) != napi_ok) {
       return TypeError(env, "descriptors are integers");
     }
   }
-  char byte = 0;
-  iovec data = {&byte, 1};
+  iovec data = {&note, sizeof note};
   std::vector<char> control(CMSG_SPACE(count * sizeof(int)));
   msghdr message = {};
   message.msg_iov = &data;
@@ -81,14 +84,14 @@ napi_value SendDescriptors(napi_env env, napi_callback_info info) {
   header->cmsg_type = SCM_RIGHTS;
   header->cmsg_len = CMSG_LEN(count * sizeof(int));
   memcpy(CMSG_DATA(header), descriptors.data(), count * sizeof(int));
-  return Integer(env, sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == 1 ? 0 : errno);
+  return Integer(env, sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof note ? 0 : errno);
 }
 
 napi_value ReceiveDescriptors(napi_env env, napi_callback_info info) {
   int32_t values[2];
   if (!Integers(env, info, values, 2)) return TypeError(env, "receiveDescriptors(socket, peek) takes two integers");
-  char byte = 0;
-  iovec data = {&byte, 1};
+  uint32_t note = 0;
+  iovec data = {&note, sizeof note};
   std::vector<char> control(CMSG_SPACE(kMaxDescriptors * sizeof(int)));
   msghdr message = {};
   message.msg_iov = &data;
@@ -104,16 +107,24 @@ napi_value ReceiveDescriptors(napi_env env, napi_callback_info info) {
     descriptors.resize(count);
     memcpy(descriptors.data(), CMSG_DATA(header), count * sizeof(int));
   }
-  if ((message.msg_flags & MSG_CTRUNC) == 0) return List(env, descriptors);
-  for (const int descriptor : descriptors) close(descriptor);
-  return Integer(env, EMFILE);
+  if ((message.msg_flags & MSG_CTRUNC) != 0) {
+    for (const int descriptor : descriptors) close(descriptor);
+    return Integer(env, EMFILE);
+  }
+  napi_value result;
+  napi_value number;
+  const bool made = napi_create_object(env, &result) == napi_ok &&
+                    napi_create_uint32(env, note, &number) == napi_ok &&
+                    napi_set_named_property(env, result, "note", number) == napi_ok &&
+                    napi_set_named_property(env, result, "descriptors", List(env, descriptors)) == napi_ok;
+  return made ? result : nullptr;
 }
 
 napi_value QueuedMessages(napi_env env, napi_callback_info info) {
   int32_t socket = -1;
   if (!Integers(env, info, &socket, 1)) return TypeError(env, "queuedMessages(socket) takes an integer");
   int bytes = 0;
-  return Integer(env, ioctl(socket, SIOCINQ, &bytes) == 0 ? bytes : -errno);
+  return Integer(env, ioctl(socket, SIOCINQ, &bytes) == 0 ? bytes / static_cast<int>(sizeof(uint32_t)) : -errno);
 }
 
 napi_value DescriptorOf(napi_env env, napi_callback_info info) {

@@ -6,6 +6,13 @@ export const imageFaultPoints = {
   create: ['create.intent', 'create.made', 'create.rows'],
   snapshot: ['snapshot.intent', 'snapshot.made', 'snapshot.frozen', 'snapshot.rows'],
   clone: ['clone.intent', 'clone.made', 'clone.made-2', 'clone.frozen', 'clone.rows'],
+  'live-snapshot': [
+    'live-snapshot.intent',
+    'live-snapshot.made',
+    'live-snapshot.rows',
+    'live-snapshot.renamed',
+  ],
+  'live-clone': ['live-clone.intent', 'live-clone.made', 'live-clone.rows', 'live-clone.renamed'],
   revert: ['revert.intent', 'revert.made', 'revert.frozen', 'revert.rows', 'revert.removed'],
   destroy: ['destroy.rows', 'destroy.removed', 'destroy.removed-2'],
   data_destroy: ['data_destroy.rows', 'data_destroy.removed'],

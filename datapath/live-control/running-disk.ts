@@ -1,0 +1,38 @@
+import { isRecorded, withActivationState } from '../activation-state.ts';
+import { diskOf, reconcile } from '../disk.ts';
+import { qcow2FileDriver } from '../qcow2+file/driver.ts';
+import { completeSwitch, type LiveDisk } from '../qemu/live-disk.ts';
+import { resumeDisk } from '../room/pause.ts';
+
+/** Whether this host may run a disk: a look at its records alone. */
+export function mayRunHere(uri: string): boolean {
+  return uri.startsWith(`${qcow2FileDriver.scheme}:`) && isRecorded(diskOf(qcow2FileDriver.scheme, uri).key);
+}
+
+/**
+ * Does something with a disk that this host runs read-write, while no other call activates it or lets it go.
+ *
+ * @param uri of the disk, in qcow2.
+ * @returns undefined where this host does not run it.
+ * @throws PluginError `LockTimeout`, `DiskUnresponsive`; as switchToOverlay, for what a call that died has left.
+ */
+export async function withRunningDisk<T>(
+  uri: string,
+  work: (disk: LiveDisk) => Promise<T>,
+): Promise<T | undefined> {
+  const disk = diskOf(qcow2FileDriver.scheme, uri);
+  return await withActivationState(disk.key, disk.path, qcow2FileDriver.isRecord, async (state) => {
+    const active = await reconcile(qcow2FileDriver, disk, state);
+    if (active?.record.mode !== 'read-write' || active.record.process === undefined) return undefined;
+    const live = {
+      key: disk.key,
+      path: disk.path,
+      pid: active.server.pid,
+      io: active.record.process.io,
+    };
+    // It may be paused until there is room; nobody pauses it again before this is over.
+    resumeDisk(live);
+    await completeSwitch(live);
+    return await work(live);
+  });
+}
