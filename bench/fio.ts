@@ -23,17 +23,24 @@ export interface Turn {
   readonly region?: { readonly offset: number; readonly size: number };
 }
 
+/** What a disk did in its turn. */
+export interface TurnResult {
+  readonly requests: number;
+  /** Requests a second. */
+  readonly rate: number;
+}
+
 /**
  * Makes a load on disks, one after another.
  *
  * @param milliseconds that each has.
- * @returns requests a second, of each turn.
+ * @returns of each turn.
  */
 export function runInTurn(
   { pattern, block, depth }: Load,
   turns: readonly Turn[],
   milliseconds: number,
-): readonly number[] {
+): readonly TurnResult[] {
   const folder = mkdtempSync(join(tmpdir(), 'bench-fio-'));
   try {
     const output = join(folder, 'output');
@@ -50,7 +57,7 @@ export function runInTurn(
       ]),
     ];
     timeProcess('fio', ['--output-format=json', `--output=${output}`, '-'], `${jobs.join('\n')}\n`);
-    return requestsPerSecond(readFileSync(output, 'utf8'), turns.length);
+    return readResults(readFileSync(output, 'utf8'), turns.length);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -62,19 +69,24 @@ export function fillFile(path: string, size: number): void {
   timeProcess('fio', [...job, '--ioengine=libaio', '--iodepth=8', '--minimal']);
 }
 
-function requestsPerSecond(output: string, turns: number): readonly number[] {
+function readResults(output: string, turns: number): readonly TurnResult[] {
   // What fio has to say comes before the document.
   const { jobs } = JSON.parse(output.slice(output.indexOf('{'))) as {
     readonly jobs: readonly { readonly read: FioSide; readonly write: FioSide; readonly error: number }[];
   };
-  const rates = jobs.map(({ read, write }) => read.iops + write.iops);
+  const results = jobs.map(({ read, write }) => ({
+    requests: read.total_ios + write.total_ios,
+    rate: read.iops + write.iops,
+  }));
   const failed = jobs.find(({ error }) => error !== 0);
-  if (failed !== undefined || rates.length !== turns || rates.some((rate) => !(rate > 0))) {
+  if (failed !== undefined || results.length !== turns || results.some(({ rate }) => !(rate > 0))) {
     throw new Error(`fio did not do what was asked: ${output}`);
   }
-  return rates;
+  return results;
 }
 
+/** fio's figures of the requests in one direction. */
 interface FioSide {
   readonly iops: number;
+  readonly total_ios: number;
 }

@@ -42,13 +42,14 @@ const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
   },
   datapath: async () => {
     const loadBefore = loadavg()[0];
-    const { rates, activations } = await benchDatapath(
+    const { rates, processorRates, activations } = await benchDatapath(
       datapathScales[size],
       join(import.meta.dirname, '../build'),
     );
     const load = { before: loadBefore, after: loadavg()[0] };
-    keep('datapath', activations, { size, load, unitOfRates: 'requests a second', rates });
-    printRates(rates);
+    keep('datapath', activations, { size, load, rates, processorRates });
+    printRates('requests a second', rates);
+    printRates("requests a second of the server's processor time", processorRates);
   },
 };
 for (const name of named.length === 0 ? Object.keys(benchmarks) : named) {
@@ -78,13 +79,13 @@ function keep(
   }
 }
 
-function printRates(rates: Readonly<Record<string, RateComparison>>): void {
+function printRates(unit: string, rates: Readonly<Record<string, RateComparison>>): void {
   for (const [title, { medians, ratios, middleHalves, rounds }] of Object.entries(rates)) {
-    process.stdout.write(`\n${title} (${rounds} rounds in turn)\n`);
+    process.stdout.write(`\n${title}: ${unit} (${rounds} rounds)\n`);
     for (const [what, rate] of Object.entries(medians)) {
       const [from, to] = middleHalves[what] ?? [];
       process.stdout.write(
-        `  ${what.padEnd(14)} ${rate.toFixed(0).padStart(7)} requests/s  ${ratios[what]} x (half of them ${from} to ${to})\n`,
+        `  ${what.padEnd(14)} ${rate.toFixed(0).padStart(7)}  ${ratios[what]} x (half of them ${from} to ${to})\n`,
       );
     }
   }

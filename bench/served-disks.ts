@@ -1,7 +1,7 @@
 /** Disks that are served: by our datapath plugins, and by what a host would otherwise have. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { datapathCaller } from '../test/support/xapi.ts';
@@ -11,6 +11,8 @@ import { timeProcess } from './whole-process.ts';
 /** A disk, until it is disposed of. */
 export interface ServedDisk extends AsyncDisposable {
   readonly disk: FioDisk;
+  /** What serves it, unless the kernel does. */
+  readonly pid?: number;
 }
 
 const domain = '1';
@@ -37,6 +39,7 @@ export async function activateDisk(
   });
   return {
     disk: disks[0] as FioDisk,
+    ...(scheme === 'qcow2+file' && { pid: findServer(image) }),
     [Symbol.asyncDispose]: async () => {
       await call('Datapath.deactivate', { uri, domain });
       await call('Datapath.detach', { uri, domain });
@@ -75,12 +78,38 @@ export async function startQemuNbd(image: string, socket: string): Promise<Serve
   }
   return {
     disk: { uri: nbdUri(socket, name) },
+    pid: child.pid as number,
     [Symbol.asyncDispose]: async () => {
       child.kill('SIGTERM');
       await ended;
       rmSync(socket, { force: true });
     },
   };
+}
+
+/** The processor time that the threads of a process have had, in microseconds. */
+export function processorTime(pid: number): number {
+  const times = readdirSync(`/proc/${pid}/task`).map((thread) =>
+    // The scheduler's own, in nanoseconds: those of stat are in ticks.
+    Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]),
+  );
+  return times.reduce((sum, time) => sum + time, 0) / 1000;
+}
+
+/** The storage daemon that has an image open. */
+function findServer(image: string): number {
+  const found = readdirSync('/proc').find((name) => {
+    if (!/^[0-9]+$/.test(name)) return false;
+    try {
+      const [command, ...args] = readFileSync(`/proc/${name}/cmdline`, 'utf8').split('\0');
+      return command === 'qemu-storage-daemon' && args.some((arg) => arg.includes(JSON.stringify(image)));
+    } catch {
+      // It has ended meanwhile.
+      return false;
+    }
+  });
+  if (found === undefined) throw new Error(`no qemu-storage-daemon serves ${image}`);
+  return Number(found);
 }
 
 async function isListening(socket: string): Promise<boolean> {
