@@ -1,7 +1,8 @@
 import { isRecorded, withActivationState } from '../activation-state.ts';
 import { diskOf, reconcile } from '../disk.ts';
 import { qcow2FileDriver } from '../qcow2+file/driver.ts';
-import { completeSwitch, type LiveDisk } from '../qemu/live-disk.ts';
+import { type LiveDisk, withLiveDisk } from '../qemu/live-disk.ts';
+import { settleDisk } from '../qemu/settle-disk.ts';
 import { resumeDisk } from '../room/pause.ts';
 
 /** Whether this host may run a disk: a look at its records alone. */
@@ -32,7 +33,7 @@ export async function withRunningDisk<T>(
     };
     // It may be paused until there is room; nobody pauses it again before this is over.
     resumeDisk(live);
-    await completeSwitch(live);
+    await withLiveDisk(live, (qmp) => settleDisk(live, qmp));
     return await work(live);
   });
 }

@@ -32,7 +32,8 @@ export function blockNodes(
         return leafNodes(name, path, io, images.length > 1 ? 'parent-1' : null);
       }
       const common = { cache: { direct: io.direct }, discard: 'unmap', 'read-only': true };
-      const file = fileNode(name, path, io, true);
+      // Not even its file is written, but for a merge, which could not open it anew: its name may have changed by then.
+      const file = fileNode(name, path, io, readOnly);
       if (format === 'raw')
         return [file, { ...common, driver: 'raw', 'node-name': name, file: file['node-name'] }];
       const backing = index + 1 < images.length ? `parent-${index + 1}` : null;

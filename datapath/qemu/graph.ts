@@ -1,6 +1,6 @@
 /** The graph of nodes of a disk's process, as it is: calls that died may have changed it without a record. */
-import { diskNode } from './block-nodes.ts';
-import type { Qmp } from './qmp.ts';
+import { diskNode, fileNodeName } from './block-nodes.ts';
+import { type Qmp, QmpRefusal } from './qmp.ts';
 
 interface Graph {
   readonly nodes: readonly { readonly id: number; readonly type: string; readonly name: string }[];
@@ -28,19 +28,38 @@ export async function topNode(qmp: Qmp): Promise<string> {
   return exports.find(({ id }) => id === diskNode)?.['node-name'] ?? diskNode;
 }
 
-/** The node that one builds on; null where it builds on none. */
-export async function backingNode(qmp: Qmp, node: string): Promise<string | null> {
-  // QEMU 7.2 tells it nowhere else.
+/** The nodes of a disk's images, from its own to the root. */
+export async function listChainNodes(qmp: Qmp): Promise<readonly string[]> {
+  // QEMU 7.2 tells nowhere else what builds on what.
   const { nodes, edges } = (await qmp.execute('x-debug-query-block-graph')) as Graph;
-  const parent = nodes.find(({ type, name }) => type === 'block-driver' && name === node)?.id;
-  const edge = edges.find((each) => each.parent === parent && each.name === 'backing');
-  return nodes.find(({ id }) => id === edge?.child)?.name ?? null;
+  const chain: string[] = [];
+  for (let next: string | undefined = await topNode(qmp); next !== undefined; ) {
+    const name: string = next;
+    // While a job writes to an image, a filter of QEMU's own is above those that it merges.
+    if (!name.startsWith('#')) chain.push(name);
+    const parent = nodes.find((node) => node.type === 'block-driver' && node.name === name)?.id;
+    const edge = edges.find((each) => each.parent === parent && each.name === 'backing');
+    next = nodes.find(({ id }) => id === edge?.child)?.name;
+  }
+  return chain;
 }
 
-/** All nodes by their names. */
-export async function listNodes(qmp: Qmp): Promise<readonly string[]> {
+/** The nodes of images that are open, whether the disk has them or not. */
+export async function listImageNodes(qmp: Qmp): Promise<readonly string[]> {
   const nodes = (await qmp.execute('query-named-block-nodes', { flat: true })) as readonly {
     readonly 'node-name': string;
+    readonly drv: string;
   }[];
-  return nodes.map((node) => node['node-name']);
+  return nodes.filter(({ drv }) => drv === 'qcow2' || drv === 'raw').map((node) => node['node-name']);
+}
+
+/** Closes an image that no other one builds on, as far as it is open. */
+export async function closeImage(qmp: Qmp, node: string): Promise<void> {
+  for (const name of [node, fileNodeName(node)]) {
+    try {
+      await qmp.execute('blockdev-del', { 'node-name': name });
+    } catch (error) {
+      if (!(error instanceof QmpRefusal)) throw error;
+    }
+  }
 }

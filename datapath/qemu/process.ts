@@ -16,7 +16,7 @@ import { flushFailed } from '../flush.ts';
 import { aliveDescriptor, packLocks, servedImage } from '../kept-locks.ts';
 import { type BlockNode, blockNodes, diskNode, type InputOutput, leafNode } from './block-nodes.ts';
 import type { LockedChain } from './chain.ts';
-import { backingNode, topNode } from './graph.ts';
+import { listChainNodes } from './graph.ts';
 import { isAliveFile, type ProcessPlaces, processPlaces } from './places.ts';
 import { QmpRefusal, withQmp } from './qmp.ts';
 
@@ -189,8 +189,8 @@ export async function flushProcess(
   try {
     // QMP has no flush of its own; a node is flushed, and says how that went, before it gets new options.
     await withQmp(processPlaces(key).qmp, timeout, async (qmp) => {
-      const node = await topNode(qmp);
-      const options = [leafNode(node, io, await backingNode(qmp, node))];
+      const [node = diskNode, backing = null] = await listChainNodes(qmp);
+      const options = [leafNode(node, io, backing)];
       await qmp.execute('blockdev-reopen', { options });
     });
   } catch (error) {

@@ -2,61 +2,28 @@
 import { execFileSync } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Volume } from '../../src/smapi/interface.ts';
 import { imageFaultPoints } from '../../volume/images/fault-points.ts';
-import { diskProcesses, Host } from '../datapath/host.ts';
 import { blocksOf } from '../support/changed-blocks.ts';
 import { checkConsistent } from '../support/consistency.ts';
-import { checkImageFile, read } from '../support/disk.ts';
-import { Guest, guestBlock } from '../support/guest.ts';
+import { checkImageFile } from '../support/disk.ts';
+import { Guests } from '../support/guests.ts';
 import { imageOf, VolumeHost } from '../support/volume-host.ts';
 
 const MiB = 1 << 20;
 
 let volumes: VolumeHost;
-let disks: Host;
+let guests: Guests;
 let sr: string;
 beforeEach(async () => {
   volumes = new VolumeHost();
-  disks = new Host(volumes.environment.GFS2_SR_RUN_DIR, 'qcow2+file');
+  guests = new Guests(volumes);
   sr = await volumes.makeSr();
 });
 afterEach(() => {
-  const left = diskProcesses(volumes.folder);
-  for (const pid of left) process.kill(pid, 'SIGKILL');
+  const left = guests.kill();
   volumes[Symbol.dispose]();
   expect(left).toEqual([]);
 });
-
-async function uriOf({ key }: Volume, host = volumes): Promise<string> {
-  const { uri } = await host.call('Volume.stat', { sr, key });
-  return uri[0] ?? '';
-}
-
-/** Has a volume's disk run, and a guest use it. */
-async function start(volume: Volume, host = volumes, on = disks): Promise<Guest> {
-  const uri = await uriOf(volume, host);
-  const socket = await on.socket(uri);
-  await on.call(volume.read_write ? 'Datapath.activate' : 'Datapath.activate_readonly', { uri, domain: '1' });
-  return new Guest(socket, volume.read_write);
-}
-
-async function stop(volume: Volume, guest: Guest, host = volumes, on = disks): Promise<void> {
-  await guest.leave();
-  const uri = await uriOf(volume, host);
-  await on.call('Datapath.deactivate', { uri, domain: '1' });
-  await on.call('Datapath.detach', { uri, domain: '1' });
-}
-
-/** The first bytes of the first four mebibytes of a volume whose disk does not run. */
-async function content({ key }: Volume, host = volumes): Promise<readonly number[]> {
-  const bytes = read(await host.call('Volume.stat', { sr, key }));
-  return [0, 1, 2, 3].map((index) => {
-    const block = bytes.subarray(index * MiB, index * MiB + guestBlock);
-    if (block.some((byte) => byte !== block[0])) throw new Error('a block is not of one byte');
-    return block[0] as number;
-  });
-}
 
 async function destroyAll(): Promise<void> {
   for (const { key } of await volumes.call('SR.ls', { sr }))
@@ -67,8 +34,8 @@ async function destroyAll(): Promise<void> {
 describe('a volume whose disk runs', () => {
   it('is snapshotted and cloned as it is at that moment, under the same guest and URI', async () => {
     const volume = await volumes.makeVolume(BigInt(4 * MiB));
-    const uri = await uriOf(volume);
-    const guest = await start(volume);
+    const { uri } = volume;
+    const guest = await guests.start(volume);
     await guest.write(1, 0);
     const first = await volumes.call('Volume.snapshot', { sr, key: volume.key });
     await guest.write(2, 0);
@@ -76,11 +43,11 @@ describe('a volume whose disk runs', () => {
     const clone = await volumes.call('Volume.clone', { sr, key: volume.key });
     const second = await volumes.call('Volume.snapshot', { sr, key: volume.key });
     await guest.write(3, 2 * MiB);
-    expect(await uriOf(volume)).toBe(uri);
+    expect((await guests.stat(volume)).uri).toEqual(uri);
     expect(first.read_write).toBe(false);
 
     // Others have what was frozen at once, also on other hosts, while the guest goes on.
-    const [ofFirst, ofClone] = [await start(first), await start(clone)];
+    const [ofFirst, ofClone] = [await guests.start(first), await guests.start(clone)];
     await ofFirst.expect(1, 0);
     await ofFirst.expect(0, MiB);
     await ofClone.expect(2, MiB);
@@ -88,25 +55,25 @@ describe('a volume whose disk runs', () => {
     await guest.expect(2, 0);
     await guest.expect(0, 3 * MiB);
     await guest.write(5, MiB);
-    await stop(first, ofFirst);
-    await stop(clone, ofClone);
-    await stop(volume, guest);
+    await guests.stop(first, ofFirst);
+    await guests.stop(clone, ofClone);
+    await guests.stop(volume, guest);
 
-    expect(await content(volume)).toEqual([2, 5, 3, 0]);
-    expect(await content(first)).toEqual([1, 0, 0, 0]);
-    expect(await content(second)).toEqual([2, 2, 0, 0]);
-    expect(await content(clone)).toEqual([2, 2, 0, 4]);
+    expect(await guests.content(volume)).toEqual([2, 5, 3, 0]);
+    expect(await guests.content(first)).toEqual([1, 0, 0, 0]);
+    expect(await guests.content(second)).toEqual([2, 2, 0, 0]);
+    expect(await guests.content(clone)).toEqual([2, 2, 0, 4]);
     checkConsistent(volumes);
-    const again = await start(volume);
+    const again = await guests.start(volume);
     await again.expect(5, MiB);
-    await stop(volume, again);
+    await guests.stop(volume, again);
     await destroyAll();
   });
 
   it('says since its snapshots what has changed, as a backup asks', async () => {
     const volume = await volumes.makeVolume(BigInt(4 * MiB));
     await volumes.call('Volume.enable_cbt', { sr, key: volume.key });
-    const guest = await start(volume);
+    const guest = await guests.start(volume);
     await guest.write(1, 0);
     const first = await volumes.call('Volume.snapshot', { sr, key: volume.key });
     await guest.write(2, 2 * MiB);
@@ -121,13 +88,13 @@ describe('a volume whose disk runs', () => {
       length: -1,
     });
     expect(blocksOf(changes)).toEqual([32]);
-    await stop(volume, guest);
+    await guests.stop(volume, guest);
     await destroyAll();
   });
 
   it('keeps what it is refused for in words', async () => {
     const volume = await volumes.makeVolume(BigInt(4 * MiB));
-    const guest = await start(volume);
+    const guest = await guests.start(volume);
     const snapshot = await volumes.call('Volume.snapshot', { sr, key: volume.key });
     const { key } = volume;
     const refused = [
@@ -137,19 +104,19 @@ describe('a volume whose disk runs', () => {
     ];
     for (const { params } of await Promise.all(refused)) expect(params[0]).toBe('VolumeInUse');
     await guest.write(1, 0);
-    await stop(volume, guest);
-    expect(await content(volume)).toEqual([1, 0, 0, 0]);
+    await guests.stop(volume, guest);
+    expect(await guests.content(volume)).toEqual([1, 0, 0, 0]);
   });
 
   it('gives the room of a snapshot back under the running guest', async () => {
     const volume = await volumes.makeVolume(BigInt(4 * MiB));
-    const guest = await start(volume);
+    const guest = await guests.start(volume);
     await guest.write(1, 0);
     const { key } = await volumes.call('Volume.clone', { sr, key: volume.key });
     await volumes.call('Volume.destroy', { sr, key });
     await guest.write(2, MiB);
-    await stop(volume, guest);
-    expect(await content(volume)).toEqual([1, 2, 0, 0]);
+    await guests.stop(volume, guest);
+    expect(await guests.content(volume)).toEqual([1, 2, 0, 0]);
     await destroyAll();
   });
 });
@@ -160,7 +127,7 @@ const faults = [...imageFaultPoints['live-snapshot'], ...live];
 describe('a snapshot of a running disk that is killed', () => {
   it.each(faults)('after %s goes on with the next one, and no write is lost', async (fault) => {
     const volume = await volumes.makeVolume(BigInt(4 * MiB));
-    const guest = await start(volume);
+    const guest = await guests.start(volume);
     await guest.write(1, 0);
     await volumes.die(fault, 'Volume.snapshot', { sr, key: volume.key });
     await guest.write(2, MiB);
@@ -169,39 +136,39 @@ describe('a snapshot of a running disk that is killed', () => {
     for (const other of await volumes.call('SR.ls', { sr })) {
       if (other.key === volume.key) continue;
       // Also those that the killed call made can be read now.
-      const reader = await start(other);
+      const reader = await guests.start(other);
       await reader.expect(1, 0);
       await reader.expect(0, 2 * MiB);
-      await stop(other, reader);
+      await guests.stop(other, reader);
     }
-    await stop(volume, guest);
-    expect(await content(volume)).toEqual([1, 2, 3, 0]);
-    expect(await content(snapshot)).toEqual([1, 2, 0, 0]);
+    await guests.stop(volume, guest);
+    expect(await guests.content(volume)).toEqual([1, 2, 3, 0]);
+    expect(await guests.content(snapshot)).toEqual([1, 2, 0, 0]);
     checkConsistent(volumes);
     await destroyAll();
   });
 
   it.each(faults)('after %s leaves all to another host when its own is lost', async (fault) => {
     const other = new VolumeHost(volumes);
-    const otherDisks = new Host(other.environment.GFS2_SR_RUN_DIR, 'qcow2+file');
+    const othersGuests = new Guests(other);
     volumes.defer(() => other[Symbol.dispose]());
     const volume = await volumes.makeVolume(BigInt(4 * MiB));
-    const guest = await start(volume);
+    const guest = await guests.start(volume);
     await guest.write(1, 0);
     await volumes.die(fault, 'Volume.snapshot', { sr, key: volume.key });
     await guest.write(2, MiB);
-    for (const pid of diskProcesses(volumes.folder)) process.kill(pid, 'SIGKILL');
+    guests.kill();
     await guest.leave();
 
     await other.attachSr();
-    const next = await start(volume, other, otherDisks);
+    const next = await othersGuests.start(volume);
     await next.expect(1, 0);
     await next.expect(2, MiB);
     await next.write(3, 2 * MiB);
-    await stop(volume, next, other, otherDisks);
-    expect(await content(volume, other)).toEqual([1, 2, 3, 0]);
+    await othersGuests.stop(volume, next);
+    expect(await othersGuests.content(volume)).toEqual([1, 2, 3, 0]);
     for (const each of await other.call('SR.ls', { sr })) {
-      if (each.key !== volume.key) expect((await content(each, other))[0]).toBe(1);
+      if (each.key !== volume.key) expect((await othersGuests.content(each))[0]).toBe(1);
     }
     checkConsistent(other);
     await destroyAll();
@@ -210,23 +177,23 @@ describe('a snapshot of a running disk that is killed', () => {
 
 it('a clone of a running disk that is killed on its way is there or not, and so are its images', async () => {
   const volume = await volumes.makeVolume(BigInt(4 * MiB));
-  const guest = await start(volume);
+  const guest = await guests.start(volume);
   await guest.write(1, 0);
   for (const fault of imageFaultPoints['live-clone']) {
     await volumes.die(fault, 'Volume.clone', { sr, key: volume.key });
   }
   const clone = await volumes.call('Volume.clone', { sr, key: volume.key });
   await guest.write(2, 0);
-  await stop(volume, guest);
-  expect(await content(clone)).toEqual([1, 0, 0, 0]);
-  expect(await content(volume)).toEqual([2, 0, 0, 0]);
+  await guests.stop(volume, guest);
+  expect(await guests.content(clone)).toEqual([1, 0, 0, 0]);
+  expect(await guests.content(volume)).toEqual([2, 0, 0, 0]);
   checkConsistent(volumes);
   await destroyAll();
 });
 
 it('a process that took a snapshot keeps the locks of all its images, and lets them go with itself', async () => {
   const volume = await volumes.makeVolume(BigInt(4 * MiB));
-  const guest = await start(volume);
+  const guest = await guests.start(volume);
   const snapshot = await volumes.call('Volume.snapshot', { sr, key: volume.key });
   const lock = (file: string, mode: 'shared' | 'exclusive'): boolean => {
     try {
@@ -243,7 +210,7 @@ it('a process that took a snapshot keeps the locks of all its images, and lets t
     true,
     false,
   ]);
-  await stop(volume, guest);
+  await guests.stop(volume, guest);
   expect([lock(leaf, 'exclusive'), lock(frozen, 'exclusive')]).toEqual([true, true]);
   for (const file of [leaf, frozen]) checkImageFile(file);
 });

@@ -5,7 +5,9 @@ import { hasIntents } from '../catalog/intents.ts';
 import type { Merge } from '../catalog/merges.ts';
 import type { AttachedSr } from '../sr/attached.ts';
 import { listMergeable } from './candidates.ts';
-import { type MergeOptions, type MergeOutcome, mergeOffline } from './merge.ts';
+import { mergeOffline } from './merge-offline.ts';
+import { mergeRunning } from './merge-running.ts';
+import type { MergeOptions, MergeOutcome } from './merge-steps.ts';
 import { keepReserve } from './reserve.ts';
 
 /** What a pass did, in numbers of images. */
@@ -57,7 +59,7 @@ async function attempt(
   options: MergeOptions,
 ): Promise<MergeOutcome | 'failed'> {
   try {
-    return await mergeOffline(sr, merge, options);
+    return (await mergeRunning(sr, merge, options)) ?? (await mergeOffline(sr, merge, options));
   } catch (error) {
     if (options.signal.aborted) throw error;
     log(
