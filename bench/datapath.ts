@@ -49,7 +49,7 @@ export interface DatapathScale {
 
 /** The benchmark as its figures are kept, and a short look. */
 export const datapathScales = {
-  full: { filled: GiB, batches: 4, roundsOfBatch: 6, turn: 150, activations: 30 },
+  full: { filled: GiB, batches: 3, roundsOfBatch: 6, turn: 150, activations: 30 },
   quick: { filled: 256 * MiB, batches: 1, roundsOfBatch: 3, turn: 100, activations: 5 },
 } as const satisfies Readonly<Record<string, DatapathScale>>;
 
