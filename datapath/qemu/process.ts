@@ -6,8 +6,8 @@
  */
 import { closeSync, constants, existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { DetachedProcess } from '../../src/commands.ts';
 import { waitsFor } from '../../src/deadline.ts';
+import type { DetachedProcess } from '../../src/detached-process.ts';
 import { faultPoint } from '../../src/fault-point.ts';
 import { linkTarget, listFolder, listProcesses, openFiles, readText } from '../../src/proc.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
@@ -69,7 +69,7 @@ async function startWith(
   try {
     using locks = packLocks(chain.descriptors);
     const inherit = [alive, ...locks.ends];
-    const { startDetached } = await import('../../src/commands.ts');
+    const { startDetached } = await import('../../src/detached-process.ts');
     started = await startDetached('qemu-storage-daemon', commandLine(places, nodes, readOnly), {
       output,
       inherit,

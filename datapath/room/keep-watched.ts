@@ -51,7 +51,7 @@ export async function keepRoomWatched(): Promise<void> {
 async function startWatcher(): Promise<void> {
   const source = import.meta.filename.endsWith('.ts') ? 'ts' : 'cjs';
   const program = [...ownNode(), join(import.meta.dirname, `room-watcher.${source}`)];
-  const { startDetached } = await import('../../src/commands.ts');
+  const { startDetached } = await import('../../src/detached-process.ts');
   const output = openSync(roomPlaces().log, 'w', 0o600);
   let isOver = false;
   try {

@@ -201,7 +201,7 @@ async function ask(
   inherit: readonly number[],
   path: string,
 ): Promise<number> {
-  const { startDetached } = await import('../../src/commands.ts');
+  const { startDetached } = await import('../../src/detached-process.ts');
   const output = openSync(file, 'w', 0o600);
   const done = new AbortController();
   try {
