@@ -124,8 +124,7 @@ export function isAnyCallAtWork(): boolean {
   });
 }
 
-/** The folder with a folder for each image. */
-export function recordsFolder(): string {
+function recordsFolder(): string {
   return join(hostPaths.run, 'datapath');
 }
 

@@ -8,7 +8,7 @@ import {
 } from './activation-state.ts';
 import { type Activation, type ActiveDisk, type DiskDriver, diskOf, reconcile } from './disk.ts';
 import { describeDomain, findRival } from './domains.ts';
-import { keepRoomWatched } from './room/keep-watched.ts';
+import { keepRoomWatched, tellWatcher } from './room/keep-watched.ts';
 
 /** Makes a disk active for a domain; what Datapath.activate and activate_readonly have in common. */
 export async function activateDisk<R extends ActivationRecord, Server>(
@@ -22,9 +22,11 @@ export async function activateDisk<R extends ActivationRecord, Server>(
     faultPoint('activate.locked');
     const active = await reconcile(driver, disk, state);
     // Before it can be written, and again by each repeat: the watcher may have been killed.
-    if (mode === 'read-write' && driver.canPause) await keepRoomWatched();
+    const isWatched = mode === 'read-write' && driver.canPause;
+    if (isWatched) await keepRoomWatched();
     if (active === undefined) await start(driver, { disk, domain, mode }, state);
     else join(driver, { disk, domain, mode }, state, active);
+    if (isWatched) tellWatcher();
   });
 }
 

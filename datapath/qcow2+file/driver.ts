@@ -65,7 +65,7 @@ export const qcow2FileDriver: DiskDriver<ProcessRecord, DiskServer> = {
   publish: ({ key }, _server, { nbd }) => publishDevice(key, nbd),
   async stop({ key, path }, { pid }, record, lossy) {
     // It has to write its last, for which there is room.
-    resumeDisk({ key, path, pid });
+    await resumeDisk({ key, path, pid });
     const isWritten = record?.mode === 'read-write';
     await disconnectDevice(key, record?.nbd, isWritten, lossy);
     faultPoint('deactivate.disconnected');

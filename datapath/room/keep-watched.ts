@@ -1,5 +1,5 @@
 /** Sees to it that a watcher of room lives while disks are written. */
-import { closeSync, openSync, rmSync } from 'node:fs';
+import { closeSync, ftruncateSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { waitsFor } from '../../src/deadline.ts';
@@ -45,6 +45,19 @@ export async function keepRoomWatched(): Promise<void> {
     await startWatcher();
   } finally {
     closeSync(held);
+  }
+}
+
+/** Tells the watcher that a disk has come, which is recorded. */
+export function tellWatcher(): void {
+  const { told } = roomPlaces();
+  const fd = openRoomFile(told);
+  try {
+    // With a byte, for a file that stays as it is is no event.
+    ftruncateSync(fd);
+    writeSync(fd, '\n');
+  } finally {
+    closeSync(fd);
   }
 }
 

@@ -23,6 +23,7 @@ const fastest = 4 * 2 ** 30;
  * after their look and this host's.
  */
 const share = 1 / 3;
+/** Milliseconds between two looks. */
 const soonest = 20;
 const latest = 5_000;
 

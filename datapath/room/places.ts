@@ -3,6 +3,7 @@
  *
  *   watcher  held with flock(2), exclusively, by the watcher for as long as it lives; has its process's number
  *   gate     held by whoever makes sure that one lives, and by the watcher while it makes sure that nobody needs it
+ *   told     written to when a disk has come, so that the watcher sees it at once
  *   log      what it printed, which is nothing unless it broke
  */
 import { closeSync, fstatSync, mkdirSync, openSync, statSync } from 'node:fs';
@@ -15,6 +16,7 @@ export interface RoomPlaces {
   readonly folder: string;
   readonly watcher: string;
   readonly gate: string;
+  readonly told: string;
   readonly log: string;
 }
 
@@ -24,6 +26,7 @@ export function roomPlaces(): RoomPlaces {
     folder,
     watcher: join(folder, 'watcher'),
     gate: join(folder, 'gate'),
+    told: join(folder, 'told'),
     log: join(folder, 'log'),
   };
 }

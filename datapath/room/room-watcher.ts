@@ -7,24 +7,22 @@
  */
 import { closeSync, ftruncateSync, watch, writeFileSync, writeSync } from 'node:fs';
 import { setPriority } from 'node:os';
+import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { lock, tryLock } from '../../src/locks/flock.ts';
 import { log, logFor } from '../../src/log.ts';
 import { posix } from '../../src/posix/index.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
-import { isAnyCallAtWork, recordsFolder } from '../activation-state.ts';
+import { isAnyCallAtWork } from '../activation-state.ts';
 import { moveHelperToScope } from '../disk-scope.ts';
 import { lookerAt } from './look.ts';
 import { type Room, roomMarks, untilNextLook } from './marks.ts';
-import { pauseDisk, resumeDisk } from './pause.ts';
+import { pauseDisk, resumeIdleDisk } from './pause.ts';
 import { hasItsName, openRoomFile, roomPlaces } from './places.ts';
 import { folderOf, isPaused, isRunning, listWrittenDisks, type WrittenDisk } from './written-disks.ts';
 
-/** Milliseconds between looks at the list of disks, and at it when it has just changed. */
+/** Milliseconds between looks at the list of disks; new ones are told. */
 const listEvery = 1_000;
-const listSoon = 50;
-/** How long it goes on listing often: a disk is known before its process is. */
-const settling = 2_000;
 /** How long to stay when no disk is written: the next one may be about to come. */
 const linger = 10_000;
 /** Milliseconds between looks at a filesystem on which disks are paused. */
@@ -52,27 +50,20 @@ async function main(): Promise<void> {
   }
   ftruncateSync(held);
   writeSync(held, `${process.pid}\n`);
-  let changed = Number.NEGATIVE_INFINITY;
   let wake = (): void => {};
-  onNewDisks(() => {
-    changed = performance.now();
-    wake();
-  });
+  onNewDisks(() => wake());
   for (let needed = performance.now(); ; ) {
+    const woken = new Promise<void>((resolve) => {
+      wake = resolve;
+    });
     list();
     if ([...disks.values()].some(isRunning)) needed = performance.now();
     // Without its file nobody can find it, and who needs one starts another.
     else if (!hasItsName(held, watcher)) return;
     else if (performance.now() - needed >= linger && endsUnneeded(held)) return;
-    const woken = new Promise<void>((resolve) => {
-      wake = resolve;
-    });
-    const isSettling = performance.now() - changed < settling;
-    await Promise.race([sleep(isSettling ? listSoon : listEvery), isSettling ? never : woken]);
+    await Promise.race([sleep(listEvery), woken]);
   }
 }
-
-const never = new Promise<never>(() => {});
 
 /** What disks wait for comes first, and must not end with a call, nor for want of memory. */
 async function takePrecedence(): Promise<void> {
@@ -100,8 +91,11 @@ function attempt(work: () => void): void {
 }
 
 function onNewDisks(listener: () => void): void {
+  const { folder, told } = roomPlaces();
   try {
-    watch(recordsFolder(), listener).on('error', () => {});
+    watch(folder, (_, name) => {
+      if (name === basename(told)) listener();
+    }).on('error', () => {});
   } catch {
     // They are seen a little later then.
   }
@@ -124,42 +118,52 @@ function list(): void {
 async function watchFolder(folder: string): Promise<void> {
   watched.add(folder);
   const look = lookerAt(folder);
-  // By one that was here before.
-  let mayBePaused = true;
   for (;;) {
     const room = await look();
     const here = [...disks.values()].filter((disk) => folderOf(disk) === folder);
     if (here.length === 0) break;
-    let wait = room === undefined ? failedEvery : untilNextLook(room);
-    if (room !== undefined) {
-      const { low, high } = roomMarks(room.total);
-      if (room.free < low) {
-        mayBePaused = true;
-        await pauseAll(here, room);
-        if (here.every(isPaused)) wait = pausedEvery;
-      } else if (room.free >= high && mayBePaused) {
-        mayBePaused = false;
-        resumeAll(here, room);
-      } else if (mayBePaused) wait = Math.min(wait, pausedEvery);
+    let wait = failedEvery;
+    try {
+      if (room !== undefined) wait = await keepRoom(room, here);
+    } catch (error) {
+      log('error', `the watcher of room cannot see to the disks in ${folder}: ${String(error)}`);
     }
     await sleep(wait);
   }
   watched.delete(folder);
 }
 
+/**
+ * Pauses disks, or has them go on.
+ *
+ * @returns milliseconds until the next look.
+ */
+async function keepRoom(room: Room, here: readonly WrittenDisk[]): Promise<number> {
+  const { low, high } = roomMarks(room.total);
+  if (room.free < low) {
+    await pauseAll(here, room);
+    return here.every(isPaused) ? pausedEvery : untilNextLook(room);
+  }
+  if (!here.some(isPaused)) return untilNextLook(room);
+  if (room.free >= high) await resumeAll(here, room);
+  return Math.min(pausedEvery, untilNextLook(room));
+}
+
 async function pauseAll(here: readonly WrittenDisk[], { free, total }: Room): Promise<void> {
-  for (const disk of here) {
-    if (!(await pauseDisk(disk))) continue;
+  const pause = async (disk: WrittenDisk): Promise<void> => {
+    if (!(await pauseDisk(disk))) return;
     log(
       'warning',
       `the disk ${disk.path} is paused, for its storage has ${mebibytes(free)} of ${mebibytes(total)} left; it goes on by itself when there are ${mebibytes(roomMarks(total).high)}: destroy snapshots or volumes, or grow the SR`,
     );
-  }
+  };
+  // All at once: a tapdisk first ends what it has begun.
+  await Promise.all(here.map(pause));
 }
 
-function resumeAll(here: readonly WrittenDisk[], { free }: Room): void {
+async function resumeAll(here: readonly WrittenDisk[], { free }: Room): Promise<void> {
   for (const disk of here) {
-    if (!resumeDisk(disk)) continue;
+    if (!(await resumeIdleDisk(disk))) continue;
     log('warning', `the disk ${disk.path} goes on: its storage has ${mebibytes(free)} left`);
   }
 }

@@ -1,5 +1,6 @@
 /** The disks of this host that processes serve for writing: those that can be paused. */
-import { dirname } from 'node:path';
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { linkTarget, openFiles, processState } from '../../src/proc.ts';
 import { type ActivationRecord, imageKey, listRecords } from '../activation-state.ts';
 import { processPlaces } from '../qemu/places.ts';
@@ -11,13 +12,15 @@ export interface WrittenDisk {
   readonly path: string;
   /** Undefined before it is known. */
   readonly pid: number | undefined;
+  /** Of its tapdisk; undefined for a disk that QEMU serves. */
+  readonly minor?: number | undefined;
 }
 
 /** What the records of datapaths with processes have in common. */
 interface ProcessRecord extends ActivationRecord {
   readonly scheme: string;
   readonly process?: { readonly pid: number };
-  readonly tapdisk?: { readonly pid: number };
+  readonly tapdisk?: { readonly pid: number; readonly minor?: number };
 }
 
 const schemes: readonly unknown[] = ['qcow2+file', 'vhd+file'];
@@ -28,6 +31,7 @@ export function listWrittenDisks(): readonly WrittenDisk[] {
     key: imageKey(scheme, path),
     path,
     pid: (process ?? tapdisk)?.pid,
+    minor: tapdisk?.minor,
   }));
 }
 
@@ -54,9 +58,16 @@ export function isRunning(disk: WrittenDisk): boolean {
   return disk.pid !== undefined && isProcessOf(disk, disk.pid);
 }
 
-/** Whether a disk's process is stopped: the kernel's word, so that no record of it can go stale. */
+/** The file beside a tapdisk's others that says that it is paused for want of room: others pause tapdisks, too. */
+export function pausedMark({ key }: Pick<WrittenDisk, 'key'>): string {
+  return join(processPlaces(key).folder, 'paused');
+}
+
+/** Whether a disk is paused until there is room: of QEMU's processes the kernel says so, and no record can go stale. */
 export function isPaused(disk: WrittenDisk): boolean {
-  return disk.pid !== undefined && processState(disk.pid) === 'T' && isRunning(disk);
+  if (disk.pid === undefined) return false;
+  const paused = processState(disk.pid) === 'T' || (disk.minor !== undefined && existsSync(pausedMark(disk)));
+  return paused && isRunning(disk);
 }
 
 /** The disks of this host that are paused. */

@@ -59,7 +59,7 @@ export const vhdFileDriver: DiskDriver<TapdiskRecord, TapdiskServer> = {
   publish: ({ key }, _server, { nbd }) => publishDevice(key, nbd),
   async stop({ key, path }, server, record, lossy) {
     // It has to write its last, for which there is room.
-    resumeDisk({ key, path, pid: server.pid });
+    await resumeDisk({ key, path, pid: server.pid, minor: server.minor });
     const isWritten = record?.mode !== 'read-only';
     await disconnectDevice(key, record?.nbd, isWritten, lossy);
     faultPoint('deactivate.disconnected');

@@ -97,8 +97,8 @@ describe.each(['qcow2', 'vhd'])('in %s', (format) => {
 
   it.skipIf(skipped)(`a disk waits for room, and goes on with all its data${note}`, async () => {
     const disks = disksOf(format);
-    const uri = await disks.run('disk');
     disks.storage.leave(220);
+    const uri = await disks.run('disk');
     const writer = await fillUp(disks, uri, 'disk');
     // It is no obstacle to those who come again.
     await disks.host.call('Datapath.activate', { uri, domain: '5' });
@@ -110,8 +110,8 @@ describe.each(['qcow2', 'vhd'])('in %s', (format) => {
 
   it.skipIf(skipped)(`a disk is let go while it waits, and others still wait${note}`, async () => {
     const disks = disksOf(format);
-    const [one, two] = [await disks.run('one'), await disks.run('two')];
     disks.storage.leave(220);
+    const [one, two] = [await disks.run('one'), await disks.run('two')];
     const writer = await fillUp(disks, one, 'one');
     await vi.waitFor(async () => expect(await pausedOf(disks.host)).toEqual(['one', 'two']), patience);
     await writer.kill();
@@ -129,8 +129,8 @@ describe.each(['qcow2', 'vhd'])('in %s', (format) => {
 describe('the watcher', () => {
   it.each(['it', 'what starts it again, too'])('when %s is killed, has a successor', async (what) => {
     const disks = disksOf('qcow2');
-    const uri = await disks.run('disk');
     disks.storage.leave(220);
+    const uri = await disks.run('disk');
     const writer = await fillUp(disks, uri, 'disk');
     const watcher = watcherOf(disks.host);
     const supervisor = supervisorOf(watcher);
@@ -150,8 +150,8 @@ describe('the watcher', () => {
   it('pauses the disks of the filesystem that is full, and no others', async () => {
     const full = disksOf('qcow2');
     const free = disksOf('qcow2', 'other', full.host);
-    const [paused, running] = [await full.run('paused'), await free.run('running')];
     full.storage.leave(220);
+    const [paused, running] = [await full.run('paused'), await free.run('running')];
     const waiting = await fillUp(full, paused, 'paused');
     const writer = startWriter(await free.host.socket(running), 7, 256);
     await expectAllWritten(free, running, writer);
@@ -164,13 +164,13 @@ describe('the watcher', () => {
     const full = disksOf('qcow2');
     const hanging = disksOf('qcow2', 'hanging', full.host);
     await hanging.run('hanging');
+    full.storage.leave(220);
     const uri = await full.run('disk');
     const point = join(folder.path, 'hanging');
     const server = spawn('python3', [join(import.meta.dirname, '../sr/fake-filesystem.py'), point]);
     await once(server.stdout, 'data');
     server.kill('SIGSTOP');
     try {
-      full.storage.leave(220);
       const writer = await fillUp(full, uri, 'disk');
       full.storage.makeRoom();
       await expectAllWritten(full, uri, writer);

@@ -18,9 +18,9 @@ export function describeRoom(sr: Pick<AttachedSr, 'path' | 'uuid'>, space: Space
   if (paused === 0 && Number(space.free) >= low) return undefined;
   const disks =
     paused === 0
-      ? 'Disks in qcow2 and vhd are paused when they run'
+      ? 'Disks in qcow2 and vhd that are written are paused'
       : `${paused === 1 ? 'One running disk is' : `${paused} running disks are`} paused on this host`;
-  return `The SR is full, with ${mebibytes(space.free)} left. ${disks}, and go on by themselves when ${mebibytes(BigInt(Math.ceil(high)))} are free; disks in raw are not paused, and get errors when nothing is left. Destroy snapshots or volumes and run gfs2-sr gc run ${sr.uuid}, or grow the SR.`;
+  return `The SR is full, with ${mebibytes(space.free)} left. ${disks} until ${mebibytes(BigInt(Math.ceil(high)))} are free; disks in raw cannot be, and get errors when nothing is left. Destroy snapshots or volumes and run gfs2-sr gc run ${sr.uuid}, or grow the SR.`;
 }
 
 /** An amount of bytes, for people. */
