@@ -32,7 +32,7 @@ export async function withRunningDisk<T>(
       io: active.record.process.io,
     };
     // It may be paused until there is room; nobody pauses it again before this is over.
-    resumeDisk(live);
+    await resumeDisk(live);
     await withLiveDisk(live, (qmp) => settleDisk(live, qmp));
     return await work(live);
   });
