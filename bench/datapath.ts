@@ -1,32 +1,11 @@
 /**
  * Running disks, each against what a host would have without us on an image of its own that is alike: raw ones against
- * a bare loop device, qcow2 ones against a bare qemu-nbd, by the NBD client of fio; and what starting and ending them
- * takes.
+ * a bare loop device, qcow2 ones against a bare qemu-nbd, by the NBD client of fio.
  */
-import {
-  closeSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  rmSync,
-  truncateSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import type { CallName } from '../src/smapi/interface.ts';
-import { entryFile } from '../test/support/xapi.ts';
-import { qcow2Options } from '../volume/images/qcow2-options.ts';
 import { fillFile, type Load, runInTurn } from './fio.ts';
-import {
-  type Comparison,
-  compareAll,
-  compareRates,
-  type Measurement,
-  type RateComparison,
-  type Start,
-} from './measure.ts';
+import { compareRates, type RateComparison } from './measure.ts';
 import { activateDisk, bindLoop, processorTime, type ServedDisk, startQemuNbd } from './served-disks.ts';
 import { timeProcess } from './whole-process.ts';
 
@@ -43,14 +22,12 @@ export interface DatapathScale {
   readonly roundsOfBatch: number;
   /** Milliseconds of a load in a round. */
   readonly turn: number;
-  /** Rounds of activation and deactivation. */
-  readonly activations: number;
 }
 
 /** The benchmark as its figures are kept, and a short look. */
 export const datapathScales = {
-  full: { filled: GiB, batches: 3, roundsOfBatch: 6, turn: 150, activations: 30 },
-  quick: { filled: 256 * MiB, batches: 1, roundsOfBatch: 3, turn: 100, activations: 5 },
+  full: { filled: GiB, batches: 3, roundsOfBatch: 6, turn: 150 },
+  quick: { filled: 256 * MiB, batches: 1, roundsOfBatch: 3, turn: 100 },
 } as const satisfies Readonly<Record<string, DatapathScale>>;
 
 /** What came of it. */
@@ -62,8 +39,6 @@ export interface DatapathFigures {
    * hardly changes them. The kernel's loop devices have none of their own.
    */
   readonly processorRates: Readonly<Record<string, RateComparison>>;
-  /** Milliseconds. */
-  readonly activations: Readonly<Record<string, Comparison>>;
 }
 
 /** What serves a disk. The last is the peer once more: its ratio would be 1 on a machine without noise. */
@@ -99,18 +74,7 @@ const writes: readonly Load[] = [
  * @param onDisk a folder on a filesystem that takes direct I/O.
  */
 export async function benchDatapath(scale: DatapathScale, onDisk: string): Promise<DatapathFigures> {
-  using stack = new DisposableStack();
-  const temporary = (parent: string): string => {
-    mkdirSync(parent, { recursive: true });
-    const made = mkdtempSync(join(parent, 'bench-datapath-'));
-    stack.defer(() => rmSync(made, { recursive: true, force: true }));
-    return made;
-  };
-  const images = temporary(onDisk);
-  // Apart, for the path of a socket must be short.
-  const sockets = temporary(tmpdir());
-  requireDirectIo(images);
-  const places: Places = { images, sockets, environment: { GFS2_SR_RUN_DIR: join(sockets, 'run') } };
+  using places = new DiskPlaces(onDisk);
   const kinds = makeKinds(places, scale.filled);
 
   const found = new Map<string, { readonly kind: Kind } & Samples>();
@@ -137,7 +101,6 @@ export async function benchDatapath(scale: DatapathScale, onDisk: string): Promi
         .filter(([, { processorRates }]) => processorRates.ours.length > 0)
         .map(([title, { kind, processorRates }]) => [title, compareAs(kind, processorRates)]),
     ),
-    activations: await measureActivations(places, scale.activations),
   };
 }
 
@@ -191,14 +154,8 @@ async function runBatch(
   }
 }
 
-interface Places {
-  readonly images: string;
-  readonly sockets: string;
-  readonly environment: Readonly<Record<string, string>>;
-}
-
 /** Makes what the disks of all kinds are made of. */
-function makeKinds({ images, sockets, environment }: Places, filled: number): readonly Kind[] {
+function makeKinds({ images, sockets, environment }: DiskPlaces, filled: number): readonly Kind[] {
   const file = (name: string): string => join(images, name);
   const raw = file('data.raw');
   fillFile(raw, filled);
@@ -282,76 +239,7 @@ function makeKinds({ images, sockets, environment }: Places, filled: number): re
   ];
 }
 
-/** Activation and deactivation as whole calls, against what starts and ends the peers. */
-async function measureActivations(
-  { images, sockets, environment }: Places,
-  rounds: number,
-): Promise<Readonly<Record<string, Comparison>>> {
-  const raw = join(images, 'activated.raw');
-  const image = join(images, 'activated.qcow2');
-  closeSync(openSync(raw, 'wx'));
-  truncateSync(raw, GiB);
-  qemuImg('create', [], '-f', 'qcow2', image, String(GiB));
-  const call = (scheme: string, name: CallName, uri?: string): number => {
-    const parameters = { dbg: 'bench', ...(uri !== undefined && { uri, domain: '1' }) };
-    const entry = entryFile(`datapath/${scheme}`, name);
-    return timeProcess(entry, ['--json'], JSON.stringify(parameters), environment).milliseconds;
-  };
-  const onAndOff = (scheme: string, of: string): Readonly<Record<string, Measurement>> => {
-    const uri = `${scheme}://${of}`;
-    return {
-      'Plugin.Query, twice': () => call(scheme, 'Plugin.query') + call(scheme, 'Plugin.query'),
-      'activate, deactivate': () =>
-        call(scheme, 'Datapath.activate', uri) + call(scheme, 'Datapath.deactivate', uri),
-    };
-  };
-  const start: Start = { what: 'Plugin.Query, twice', of: ['activate, deactivate'] };
-  const timed = async (use: () => Promise<ServedDisk>): Promise<number> => {
-    const begin = performance.now();
-    await (await use())[Symbol.asyncDispose]();
-    return performance.now() - begin;
-  };
-  const [ofRaw] = await compareAll(
-    [{ losetup: () => timed(async () => bindLoop(raw)), ...onAndOff('raw+file', raw) }],
-    'losetup',
-    rounds,
-    start,
-  );
-  const [ofQcow2] = await compareAll(
-    [
-      {
-        'qemu-nbd': () => timed(() => startQemuNbd(image, join(sockets, 'activated.nbd'))),
-        ...onAndOff('qcow2+file', image),
-      },
-    ],
-    'qemu-nbd',
-    rounds,
-    start,
-  );
-  return {
-    'raw: start and end': ofRaw as Comparison,
-    'qcow2: start and end, without a block device': ofQcow2 as Comparison,
-  };
-}
-
 function describeLoad({ pattern, block, depth }: Load): string {
   const words = { read: 'read', write: 'write', randread: 'random read', randwrite: 'random write' };
   return `${words[pattern]} of ${block / KiB} KiB, ${depth} at once`;
-}
-
-function qemuImg(command: 'create' | 'convert', more: readonly string[], ...args: readonly string[]): void {
-  const options = [qcow2Options, ...more].join(',');
-  const format = command === 'convert' ? ['-O', 'qcow2', '-t', 'none', '-T', 'none'] : ['-q'];
-  timeProcess('qemu-img', [command, ...format, '-o', options, ...args]);
-}
-
-function requireDirectIo(folder: string): void {
-  const probe = join(folder, 'probe');
-  try {
-    closeSync(openSync(probe, constants.O_CREAT | constants.O_RDWR | constants.O_DIRECT, 0o600));
-  } catch (error) {
-    throw new Error(`the filesystem of ${folder} takes no direct I/O: run this on one that does`, {
-      cause: error,
-    });
-  }
 }

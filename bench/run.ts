@@ -7,6 +7,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { arch, cpus, loadavg, release } from 'node:os';
 import { join } from 'node:path';
+import { benchActivation } from './activation.ts';
 import { drawCharts } from './chart.ts';
 import { benchDatapath, datapathScales } from './datapath.ts';
 import type { Comparison, RateComparison } from './measure.ts';
@@ -28,6 +29,8 @@ const [size = 'full', ...named] = process.argv.slice(2);
 if (!isSize(size)) throw new Error(`no size ${size}: ${Object.keys(scales).join(' or ')}`);
 const figures = join(import.meta.dirname, size === 'full' ? 'figures' : '../build/figures');
 mkdirSync(figures, { recursive: true });
+// For what needs a filesystem that takes direct I/O, which the one of temporary files often does not.
+const onDisk = join(import.meta.dirname, '../build');
 const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
   startup: async () => keep('startup', { 'one call, start to exit': await benchStartup() }),
   probe: async () => keep('probe', await benchProbe()),
@@ -40,14 +43,12 @@ const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
     const of = `${machine.cores} cores (${machine.cpu}), ${machine.priority} priority, load ${load.before} to ${load.after}, ${date}`;
     writeFileSync(join(figures, 'scale.svg'), drawCharts(charts, `${of}, ${size}`));
   },
+  activation: async () => keep('activation', await benchActivation(size === 'full' ? 40 : 5, onDisk)),
   datapath: async () => {
     const loadBefore = loadavg()[0];
-    const { rates, processorRates, activations } = await benchDatapath(
-      datapathScales[size],
-      join(import.meta.dirname, '../build'),
-    );
+    const { rates, processorRates } = await benchDatapath(datapathScales[size], onDisk);
     const load = { before: loadBefore, after: loadavg()[0] };
-    keep('datapath', activations, { size, load, rates, processorRates });
+    keep('datapath', {}, { size, load, rates, processorRates });
     printRates('requests a second', rates);
     printRates("requests a second of the server's processor time", processorRates);
   },
