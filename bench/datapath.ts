@@ -4,6 +4,7 @@
  */
 import { existsSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { DiskPlaces, qemuImg } from './disk-places.ts';
 import { fillFile, type Load, runInTurn } from './fio.ts';
 import { compareRates, type RateComparison } from './measure.ts';
 import { activateDisk, bindLoop, processorTime, type ServedDisk, startQemuNbd } from './served-disks.ts';
