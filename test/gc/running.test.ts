@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Volume } from '../../src/smapi/interface.ts';
-import { mergeFaultPoints } from '../../volume/gc/fault-points.ts';
+import { runningMergeFaultPoints } from '../../volume/gc/fault-points.ts';
 import { checkConsistent } from '../support/consistency.ts';
 import type { Guest } from '../support/guest.ts';
 import { Guests } from '../support/guests.ts';
@@ -145,7 +145,7 @@ describe('images below a running disk', () => {
 });
 
 describe('a merge below a running disk that is killed', () => {
-  it.each(mergeFaultPoints.running)('after %s is ended by the next pass, under the guest', async (fault) => {
+  it.each(runningMergeFaultPoints)('after %s is ended by the next pass, under the guest', async (fault) => {
     const running = await makeGarbage();
     await dieCollecting(host, fault);
     await expectContent(running);
@@ -167,7 +167,7 @@ describe('a merge below a running disk that is killed', () => {
     checkConsistent(host);
   });
 
-  it.each(mergeFaultPoints.running)('after %s with its host is ended by another host', async (fault) => {
+  it.each(runningMergeFaultPoints)('after %s with its host is ended by another host', async (fault) => {
     const other = new VolumeHost(host);
     host.defer(() => other[Symbol.dispose]());
     const running = await makeGarbage();

@@ -162,10 +162,8 @@ describe.each(['raw', 'qcow2'])('on trees of %s', (format) => {
   }
 
   it('has all steps', () => {
-    const { 'live-snapshot': snapshot, 'live-clone': clone, ...others } = imageFaultPoints;
-    expect(snapshot.length + clone.length, 'tried in live.test.ts').toBeGreaterThan(0);
     expect([...new Set(matrix.map(({ fault }) => fault))].toSorted()).toEqual(
-      Object.values(others).flat().toSorted(),
+      Object.values(imageFaultPoints).flat().toSorted(),
     );
   });
 

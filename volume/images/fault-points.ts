@@ -6,13 +6,6 @@ export const imageFaultPoints = {
   create: ['create.intent', 'create.made', 'create.rows'],
   snapshot: ['snapshot.intent', 'snapshot.made', 'snapshot.frozen', 'snapshot.rows'],
   clone: ['clone.intent', 'clone.made', 'clone.made-2', 'clone.frozen', 'clone.rows'],
-  'live-snapshot': [
-    'live-snapshot.intent',
-    'live-snapshot.made',
-    'live-snapshot.rows',
-    'live-snapshot.renamed',
-  ],
-  'live-clone': ['live-clone.intent', 'live-clone.made', 'live-clone.rows', 'live-clone.renamed'],
   revert: ['revert.intent', 'revert.made', 'revert.frozen', 'revert.rows', 'revert.removed'],
   destroy: ['destroy.rows', 'destroy.removed', 'destroy.removed-2'],
   data_destroy: ['data_destroy.rows', 'data_destroy.removed'],
@@ -21,8 +14,28 @@ export const imageFaultPoints = {
   compose: ['compose.intent', 'compose.frozen', 'compose.rows', 'compose.rebased', 'compose.removed'],
 } as const;
 
+/** The same of calls under a running disk, with what its process does (datapath/qemu/overlay.ts). */
+export const runningFaultPoints = {
+  'live-snapshot': ofRunning('live-snapshot'),
+  'live-clone': ofRunning('live-clone'),
+} as const;
+
+function ofRunning(call: string): readonly string[] {
+  return [
+    `${call}.intent`,
+    `${call}.made`,
+    'live.locked',
+    'live.opened',
+    `${call}.rows`,
+    `${call}.renamed`,
+    'live.committed',
+    'live.switched',
+    'live.shared',
+  ];
+}
+
 /** A call that changes images. */
-export type ImageCall = keyof typeof imageFaultPoints;
+export type ImageCall = keyof typeof imageFaultPoints | keyof typeof runningFaultPoints;
 
 /**
  * Dies here when a test asks for it.
