@@ -1,9 +1,10 @@
+import { NumberedError } from '../../src/smapi/errors.ts';
 import { isRecorded, withActivationState } from '../activation-state.ts';
 import { diskOf, reconcile } from '../disk.ts';
 import { qcow2FileDriver } from '../qcow2+file/driver.ts';
 import { type LiveDisk, withLiveDisk } from '../qemu/live-disk.ts';
 import { settleDisk } from '../qemu/settle-disk.ts';
-import { resumeDisk } from '../room/pause.ts';
+import { isPaused } from '../room/written-disks.ts';
 
 /** Whether this host may run a disk: a look at its records alone. */
 export function mayRunHere(uri: string): boolean {
@@ -15,7 +16,7 @@ export function mayRunHere(uri: string): boolean {
  *
  * @param uri of the disk, in qcow2.
  * @returns undefined where this host does not run it.
- * @throws PluginError `LockTimeout`, `DiskUnresponsive`; as switchToOverlay, for what a call that died has left.
+ * @throws NumberedError `SRFull` while the disk is paused until there is room; PluginError `LockTimeout`, `DiskUnresponsive`; as switchToOverlay, for what a call that died has left.
  */
 export async function withRunningDisk<T>(
   uri: string,
@@ -31,9 +32,17 @@ export async function withRunningDisk<T>(
       pid: active.server.pid,
       io: active.record.process.io,
     };
-    // It may be paused until there is room; nobody pauses it again before this is over.
-    await resumeDisk(live);
+    // Its process would answer only while its guest writes, too, and there is no room for that.
+    if (isPaused(live)) throw isFull(disk.path);
     await withLiveDisk(live, (qmp) => settleDisk(live, qmp));
     return await work(live);
   });
+}
+
+function isFull(path: string): NumberedError {
+  return new NumberedError(
+    44,
+    'SRFull',
+    `The running disk of the image ${path} is paused, for its storage is full; make room and repeat the call: destroy snapshots or volumes, grow the SR, or shut the disk's guest down.`,
+  );
 }

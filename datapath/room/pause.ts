@@ -5,6 +5,7 @@
  * A tapdisk is paused by its own means: all programs that list tapdisks would wait for a stopped one.
  */
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { log } from '../../src/log.ts';
 import { openFiles } from '../../src/proc.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
@@ -12,6 +13,9 @@ import { type ActivationRecord, withActivationState } from '../activation-state.
 import { processPlaces } from '../qemu/places.ts';
 import { TapCtlError, tapCtl } from '../tapdisk/tap-ctl.ts';
 import { isPaused, isProcessOf, pausedMark, type WrittenDisk } from './written-disks.ts';
+
+/** Milliseconds for the kernel to show that a process is stopped. */
+const stopLimit = 1_000;
 
 /**
  * Pauses a disk, unless a call is at work on it, which needs its process: that one comes to its end first. So is one
@@ -26,7 +30,7 @@ export async function pauseDisk(disk: WrittenDisk): Promise<boolean> {
     // Someone may have emptied the folder of records; the disk's own has its socket until it is to end.
     const serves = record === undefined ? !existsSync(folder) : record.domains.length > 0;
     if (!serves || (existsSync(folder) && !existsSync(nbd))) return false;
-    return disk.minor === undefined ? signal(disk, 'SIGSTOP') : await pauseTapdisk(disk, disk.minor);
+    return disk.minor === undefined ? await stop(disk) : await pauseTapdisk(disk, disk.minor);
   });
 }
 
@@ -65,6 +69,15 @@ async function unlessAtWork(
     if (error instanceof PluginError && error.name === 'LockTimeout') return false;
     throw error;
   }
+}
+
+/** Stops a process, so that whoever gets its disk's state next sees that. */
+async function stop(disk: WrittenDisk): Promise<boolean> {
+  if (!signal(disk, 'SIGSTOP')) return false;
+  // One that waits for its storage stops once that has answered.
+  for (const end = performance.now() + stopLimit; !isPaused(disk) && performance.now() < end; )
+    await sleep(1);
+  return true;
 }
 
 async function pauseTapdisk(disk: WrittenDisk, minor: number): Promise<boolean> {

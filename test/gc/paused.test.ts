@@ -72,6 +72,9 @@ async function whilePaused(format: string, makeRoom: (sr: string) => Promise<voi
   expect(await statusOf()).toMatch(
     new RegExp(`^${sr}: paused ${volumes.path}/images/.*\n${sr}: \\d+ MiB of \\d+ MiB free\n`),
   );
+  // Its guest would write on meanwhile.
+  const { code, params } = await volumes.failure('Volume.snapshot', { sr, key: volume.key });
+  expect(format === 'vhd' || [code, params[0]].join(' ') === 'SR_BACKEND_FAILURE_44 SRFull').toBe(true);
   await makeRoom(sr);
   expect(await writer.written).toEqual({ exitCode: 0, said: expect.not.stringMatching(/fail|error/i) });
   expect(hasWritten(await disks.socket(disk.uri), 7, 200)).toBe(true);
