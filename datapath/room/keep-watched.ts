@@ -9,6 +9,7 @@ import { ownNode } from '../../src/own-node.ts';
 import { readText } from '../../src/proc.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
 import { isRoomWatched, openRoomFile, roomPlaces } from './places.ts';
+import { isRunning, listWrittenDisks } from './written-disks.ts';
 
 /** Milliseconds for others to start the watcher, and for it to start. */
 const gateTimeout = 30_000;
@@ -46,6 +47,15 @@ export async function keepRoomWatched(): Promise<void> {
   } finally {
     closeSync(held);
   }
+}
+
+/**
+ * Starts the watcher anew where it and what starts it again were both killed while disks are written.
+ *
+ * @throws as keepRoomWatched.
+ */
+export async function reviveRoomWatcher(): Promise<void> {
+  if (!isRoomWatched() && listWrittenDisks().some(isRunning)) await keepRoomWatched();
 }
 
 /** Tells the watcher that a disk has come, which is recorded. */

@@ -1,4 +1,5 @@
 /** Garbage collection: one pass over an SR by this host. */
+import { reviveRoomWatcher } from '../../datapath/live-control/index.ts';
 import { log } from '../../src/log.ts';
 import { changeCatalog, readCatalog } from '../catalog/catalog.ts';
 import { hasIntents } from '../catalog/intents.ts';
@@ -25,6 +26,7 @@ export interface Collected extends Readonly<Record<MergeOutcome, number>> {
  * @throws the signal's reason; as readCatalog.
  */
 export async function collect(sr: AttachedSr, options: MergeOptions): Promise<Collected> {
+  await revive();
   await settle(sr);
   const counts = { merged: 0, busy: 0, gone: 0, 'no-room': 0, 'gave-way': 0, failed: 0 };
   const tried = new Set<string>();
@@ -44,6 +46,15 @@ export async function collect(sr: AttachedSr, options: MergeOptions): Promise<Co
       onProgress: (progress) => options.onProgress((done + progress) / (done + mergeable.length)),
     });
     counts[outcome]++;
+  }
+}
+
+/** Disks that are paused go on by themselves only while someone watches their room. */
+async function revive(): Promise<void> {
+  try {
+    await reviveRoomWatcher();
+  } catch (error) {
+    log('warning', error instanceof Error ? error.message : String(error));
   }
 }
 
