@@ -72,7 +72,7 @@ export async function startQemuNbd(image: string, socket: string): Promise<Serve
   const said: Buffer[] = [];
   child.stderr.on('data', (chunk: Buffer) => said.push(chunk));
   const ended = new Promise((resolve) => child.once('exit', resolve));
-  while (!(await isListening(socket))) {
+  while (!(await greets(socket))) {
     if (!isRunning(child)) throw new Error(`qemu-nbd does not serve ${image}: ${Buffer.concat(said)}`);
     await sleep(1);
   }
@@ -112,10 +112,11 @@ function findServer(image: string): number {
   return Number(found);
 }
 
-async function isListening(socket: string): Promise<boolean> {
+/** Whether an NBD server serves: qemu-nbd listens before it heeds a SIGTERM, but greets nobody until then. */
+async function greets(socket: string): Promise<boolean> {
   const connection = connect(socket);
   try {
-    await once(connection, 'connect');
+    await once(connection, 'data');
     return true;
   } catch {
     return false;
