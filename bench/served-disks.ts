@@ -116,7 +116,7 @@ function findServer(image: string): number {
 async function greets(socket: string): Promise<boolean> {
   const connection = connect(socket);
   try {
-    await once(connection, 'data');
+    await once(connection, 'data', { signal: AbortSignal.timeout(5000) });
     return true;
   } catch {
     return false;
