@@ -1,7 +1,7 @@
 /** A disk in qcow2 that runs on this host, and what can be done with it while it goes on. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { waitsFor } from '../../src/deadline.ts';
-import { tryLock } from '../../src/locks/flock.ts';
+import { convertLock } from '../../src/locks/flock.ts';
 import { log } from '../../src/log.ts';
 import type { InputOutput } from './block-nodes.ts';
 import { processPlaces } from './places.ts';
@@ -37,7 +37,7 @@ export async function withLiveDisk<T>(
 export async function shareImage(fd: number, path: string): Promise<void> {
   const end = performance.now() + sharingLimit;
   // Another host may have taken it for a moment: between the two it is nobody's.
-  while (!tryLock(fd, 'shared')) {
+  while (!convertLock(fd, 'shared')) {
     if (performance.now() >= end) {
       log('warning', `an image that the running disk of ${path} builds on is locked by someone else`);
       return;

@@ -2,12 +2,15 @@
  * Merges of images that a running disk builds on, by its own process. The disk's own image is not concerned, and
  * whatever its guest does makes no merge longer.
  */
+
 import { fstatSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { faultPoint } from '../../src/fault-point.ts';
-import { tryLock } from '../../src/locks/flock.ts';
+import { countKeepers } from '../../src/locks/borrow.ts';
+import { convertLock } from '../../src/locks/flock.ts';
+import { localLocks } from '../../src/locks/holder.ts';
+import { openKeptLocks } from '../../src/locks/kept-locks.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
-import { openKeptLocks } from '../kept-locks.ts';
 import { listChainNodes } from './graph.ts';
 import { type LiveDisk, shareImage, withLiveDisk } from './live-disk.ts';
 import { cancelMerge, findJob, mergeJobOf, waitUntilConcluded } from './merge-job.ts';
@@ -52,8 +55,9 @@ export async function startMerge(
     if (parent > 0 && child < 0) return 'written';
     const lock = locks.images[parent];
     if (lock === undefined || child < 1 || parent !== child + 1 || how === 'go on') return 'busy';
+    if (localLocks(lock).length > 1 || countKeepers(lock) > 1) return 'busy';
     // Nobody else has the two then, and nobody comes to them: whoever has the child has the parent too.
-    if (!tryLock(lock, 'exclusive')) {
+    if (!convertLock(lock, 'exclusive')) {
       await shareImage(lock, disk.path);
       return 'busy';
     }

@@ -1,9 +1,10 @@
 /** The job by which a running disk's process merges two images that the disk builds on; its name tells the child. */
+
 import { fstatSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { faultPoint } from '../../src/fault-point.ts';
-import { openKeptLocks } from '../kept-locks.ts';
+import { openKeptLocks } from '../../src/locks/kept-locks.ts';
 import type { LiveDisk } from './live-disk.ts';
 import { type Qmp, QmpRefusal } from './qmp.ts';
 

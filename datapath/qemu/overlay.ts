@@ -1,10 +1,11 @@
 /** Another image on top of a running disk's. */
+
 import { closeSync } from 'node:fs';
 import { faultPoint } from '../../src/fault-point.ts';
 import { recordImageHolder } from '../../src/locks/image-holder.ts';
+import { openKeptLocks } from '../../src/locks/kept-locks.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
 import { openLockedImage } from '../image.ts';
-import { openKeptLocks } from '../kept-locks.ts';
 import { leafNodes } from './block-nodes.ts';
 import { closeImage, leafNodeName, topNode } from './graph.ts';
 import { type LiveDisk, shareImage } from './live-disk.ts';

@@ -9,15 +9,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { waitsFor } from '../../src/deadline.ts';
 import type { DetachedProcess } from '../../src/detached-process.ts';
 import { faultPoint } from '../../src/fault-point.ts';
-import { linkTarget, listFolder, listProcesses, openFiles, readText } from '../../src/proc.ts';
+import { listDiskProcesses, packLocks, servedImage } from '../../src/locks/kept-locks.ts';
+import { listFolder, listProcesses, openFiles, readText } from '../../src/proc.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
 import { moveDiskToScope } from '../disk-scope.ts';
 import { flushFailed } from '../flush.ts';
-import { aliveDescriptor, packLocks, servedImage } from '../kept-locks.ts';
 import { type BlockNode, blockNodes, diskNode, type InputOutput, leafNode } from './block-nodes.ts';
 import type { LockedChain } from './chain.ts';
 import { listChainNodes } from './graph.ts';
-import { isAliveFile, type ProcessPlaces, processPlaces } from './places.ts';
+import { type ProcessPlaces, processPlaces } from './places.ts';
 import { QmpRefusal, withQmp } from './qmp.ts';
 
 /** Milliseconds for a process to serve its disk, and for it to flush. */
@@ -159,8 +159,7 @@ export interface RunningDisk {
 
 /** All disks that processes of this host serve, also those of which no record is left. */
 export function listRunningDisks(): readonly RunningDisk[] {
-  return listProcesses().flatMap((pid) => {
-    if (!isAliveFile(linkTarget(`/proc/${pid}/fd/${aliveDescriptor}`))) return [];
+  return listDiskProcesses().flatMap((pid) => {
     const image = servedImage(pid);
     return image === undefined ? [] : [{ image, pid }];
   });

@@ -1,5 +1,5 @@
 import { fstatSync, statSync } from 'node:fs';
-import { openKeptLocks } from '../kept-locks.ts';
+import { openKeptLocks } from '../../src/locks/kept-locks.ts';
 import { closeImage, generationOf, listChainNodes, listImageNodes, topNode } from './graph.ts';
 import { type LiveDisk, shareImage } from './live-disk.ts';
 import { forgetMerge } from './merge-job.ts';

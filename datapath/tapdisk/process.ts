@@ -4,15 +4,16 @@
  *
  * tap-ctl, and then tapdisk, inherit what keeps the locks. So these last exactly as long as tapdisk does.
  */
+
 import { closeSync, existsSync, mkdirSync, openSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { waitsFor } from '../../src/deadline.ts';
 import { faultPoint } from '../../src/fault-point.ts';
+import { packLocks } from '../../src/locks/kept-locks.ts';
 import { openFiles } from '../../src/proc.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
 import { moveDiskToScope } from '../disk-scope.ts';
 import { flushFile } from '../flush.ts';
-import { packLocks } from '../kept-locks.ts';
 import { tolerate } from '../lossy.ts';
 import type { LockedChain } from '../qemu/chain.ts';
 import { findProcess, isGone, killProcess } from '../qemu/process.ts';

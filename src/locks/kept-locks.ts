@@ -7,12 +7,14 @@
  * he changed them, the last one counts.
  */
 import { closeSync } from 'node:fs';
-import { posix } from '../src/posix/index.ts';
-import { linkTarget } from '../src/proc.ts';
-import { PluginError } from '../src/smapi/errors.ts';
+import { join } from 'node:path';
+import { hostPaths } from '../host-paths.ts';
+import { posix } from '../posix/index.ts';
+import { linkTarget, listProcesses } from '../proc.ts';
+import { PluginError } from '../smapi/errors.ts';
 
 /** The descriptors of a disk's process behind standard error: its `alive` file, and the two ends. */
-export const aliveDescriptor = 3;
+const aliveDescriptor = 3;
 const readingEnd = 4;
 const writingEnd = 5;
 
@@ -30,6 +32,8 @@ export interface KeptImages {
 export interface KeptLocks extends KeptImages, Disposable {
   /** Has the process keep others instead; whatever is in both stays locked meanwhile. */
   replace(kept: KeptImages): void;
+  /** Makes one of the descriptors the caller's to close, and answers it. */
+  keep(descriptor: number): number;
 }
 
 /** Ends for a new process to inherit as the descriptors behind its `alive` file. */
@@ -87,12 +91,30 @@ export function openKeptLocks(pid: number): KeptLocks {
         send(writing, kept);
         drop();
       },
+      keep(descriptor) {
+        opened.splice(opened.indexOf(descriptor), 1);
+        return descriptor;
+      },
       [Symbol.dispose]: close,
     };
   } catch (error) {
     close();
     throw error;
   }
+}
+
+/** The processes that serve disks of this host, also those of which no record is left. */
+export function listDiskProcesses(): readonly number[] {
+  return listProcesses().filter((pid) => isAliveFile(linkTarget(`/proc/${pid}/fd/${aliveDescriptor}`)));
+}
+
+/** Whether a path, as the kernel shows that of an open file, is of such a process's `alive` file. */
+function isAliveFile(path: string | undefined): boolean {
+  const folder = join(hostPaths.run, 'disk');
+  return (
+    path?.startsWith(`${folder}/`) === true &&
+    /^[0-9a-f]{32}\/alive( \(deleted\))?$/.test(path.slice(folder.length + 1))
+  );
 }
 
 /** The path of the image that a disk's process serves, as the kernel knows it; undefined where that is gone. */
