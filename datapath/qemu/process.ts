@@ -243,7 +243,7 @@ function signal(key: string, pid: number, name: NodeJS.Signals): void {
 export async function isGone(key: string, pid: number, timeout: number): Promise<boolean> {
   const { alive } = processPlaces(key);
   const end = performance.now() + timeout;
-  for (let wait = 1; hasOpen(pid, alive) || isExiting(pid); wait = Math.min(wait * 1.2, 20)) {
+  for (let wait = 1; hasOpen(pid, alive) || isExiting(pid); wait = Math.min(wait * 1.5, 20)) {
     if (performance.now() >= end) return false;
     await sleep(wait);
   }
