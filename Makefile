@@ -1,7 +1,7 @@
 # make demo     probe a private iSCSI target step by step, then run a disk (sets up what it needs)
 # make test     lint, type check, all tests, and scenarios a and b in a lab (sets up what it needs)
 # make asan     the initiator's tests under AddressSanitizer, with a leak check
-# make bench    the benchmarks, or BENCH=scale; figures go to bench/figures, with SIZE=quick to build/figures
+# make bench    the benchmarks, or BENCH=datapath; figures go to bench/figures, with SIZE=quick to build/figures
 # make install  the plugins, below DESTDIR
 # make lab      the scenarios, or SCENARIO=b, in a lab of their own: up, run, down
 # make lab-up   bring up the lab: an iSCSI target and LAB_HOSTS=3 hosts, as virtual machines
