@@ -1,7 +1,7 @@
 # make demo     probe a private iSCSI target step by step, then run a disk (sets up what it needs)
 # make test     lint, type check, all tests, and scenarios a and b in a lab (sets up what it needs)
 # make asan     the initiator's tests under AddressSanitizer, with a leak check
-# make bench    the benchmarks, or BENCH=scale; figures go to bench/figures, with SIZE=quick to build/figures
+# make bench    the benchmarks, or BENCH=datapath; figures go to bench/figures, with SIZE=quick to build/figures
 # make install  the plugins, below DESTDIR
 # make lab      the scenarios, or SCENARIO=b, in a lab of their own: up, run, down
 # make lab-up   bring up the lab: an iSCSI target and LAB_HOSTS=3 hosts, as virtual machines
@@ -17,6 +17,7 @@ SHELL := /bin/bash
 # What a Debian 12 with node, npm, make and a compiler lacks: to build, and to test against the real things.
 BUILD_PACKAGES := libatomic1 libiscsi-dev python3
 TEST_PACKAGES := busybox-static dbus-daemon e2fsprogs gfs2-utils iproute2 kmod libasan8 libiscsi-bin mount nftables open-iscsi qemu-system-common qemu-utils strace tgt udev util-linux
+BENCH_PACKAGES := fio
 # To build the lab's box and to run its machines.
 LAB_PACKAGES := busybox-static cpio dnsmasq-base e2fsprogs iproute2 kmod libvirt-clients libvirt-daemon \
   libvirt-daemon-driver-qemu libvirt-daemon-system mmdebstrap nftables openssh-client qemu-system-x86 qemu-utils \
@@ -52,6 +53,7 @@ asan: build/Release/.built packages
 	native/test/asan.sh
 
 bench: root build/installed packages
+	@$(call apt_install,$(BENCH_PACKAGES))
 	$(NODE) bench/run.ts $(or $(SIZE),full) $(BENCH)
 
 install: build/bundles/.built

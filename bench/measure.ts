@@ -16,6 +16,17 @@ export interface Comparison {
   readonly rounds: number;
 }
 
+/** What came of measuring rates, such as requests a second: more is better. */
+export interface RateComparison {
+  /** The median of each. */
+  readonly medians: Readonly<Record<string, number>>;
+  /** The median, over all rounds, of one's rate over the peer's in the same round. */
+  readonly ratios: Readonly<Record<string, number>>;
+  /** Between what the middle half of those ratios lies: that of the peer's double is the machine's noise. */
+  readonly middleHalves: Readonly<Record<string, readonly [number, number]>>;
+  readonly rounds: number;
+}
+
 /** A measurement of what others begin with, such as the start of a process. */
 export interface Start {
   readonly what: string;
@@ -55,6 +66,26 @@ export async function compareAll(
   return times.map((found) => summarize(found, peer, rounds, start));
 }
 
+/** Summarizes rates of some things, each with one of every round. */
+export function compareRates(
+  rates: Readonly<Record<string, readonly number[]>>,
+  peer: string,
+): RateComparison {
+  const peers = rates[peer] ?? [];
+  const ratios = mapValues(rates, (values) =>
+    values.map((rate, round) => rate / (peers[round] ?? Number.NaN)),
+  );
+  return {
+    medians: mapValues(rates, (values) => rounded(median(values))),
+    ratios: mapValues(ratios, (values) => rounded(median(values))),
+    middleHalves: mapValues(ratios, (values) => [
+      rounded(quantile(values, 1 / 4)),
+      rounded(quantile(values, 3 / 4)),
+    ]),
+    rounds: peers.length,
+  };
+}
+
 function summarize(
   times: Readonly<Record<string, readonly number[]>>,
   peer: string,
@@ -81,10 +112,15 @@ function summarize(
 }
 
 function median(values: readonly number[]): number {
+  return quantile(values, 1 / 2);
+}
+
+/** Between two values where it falls between them. */
+function quantile(values: readonly number[], part: number): number {
   const sorted = values.toSorted((left, right) => left - right);
-  const middle = sorted.length >> 1;
-  const upper = sorted[middle] ?? Number.NaN;
-  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2;
+  const place = (sorted.length - 1) * part;
+  const lower = sorted[Math.floor(place)] ?? Number.NaN;
+  return lower + ((sorted[Math.ceil(place)] ?? Number.NaN) - lower) * (place % 1);
 }
 
 function rounded(value: number): number {

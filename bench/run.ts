@@ -1,14 +1,16 @@
 /**
  * Runs the benchmarks, prints their figures and keeps them in bench/figures: `run.ts [SIZE [BENCHMARK...]]`.
  *
- * SIZE is that of the benchmark of scale, `full` or `quick`; all benchmarks run unless some are named. Figures of a
- * quick run are no figures to keep, and go to build/figures.
+ * SIZE is that of the benchmarks of scale and datapaths, `full` or `quick`; all benchmarks run unless some are named.
+ * Figures of a quick run are no figures to keep, and go to build/figures.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { arch, cpus, loadavg, release } from 'node:os';
 import { join } from 'node:path';
+import { benchActivation } from './activation.ts';
 import { drawCharts } from './chart.ts';
-import type { Comparison } from './measure.ts';
+import { benchDatapath, datapathScales } from './datapath.ts';
+import type { Comparison, RateComparison } from './measure.ts';
 import { benchProbe } from './probe.ts';
 import { benchScale, type Listing, scales } from './scale.ts';
 import { benchStartup } from './startup.ts';
@@ -27,6 +29,8 @@ const [size = 'full', ...named] = process.argv.slice(2);
 if (!isSize(size)) throw new Error(`no size ${size}: ${Object.keys(scales).join(' or ')}`);
 const figures = join(import.meta.dirname, size === 'full' ? 'figures' : '../build/figures');
 mkdirSync(figures, { recursive: true });
+// For what needs a filesystem that takes direct I/O, which the one of temporary files often does not.
+const onDisk = join(import.meta.dirname, '../build');
 const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
   startup: async () => keep('startup', { 'one call, start to exit': await benchStartup() }),
   probe: async () => keep('probe', await benchProbe()),
@@ -38,6 +42,20 @@ const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
     for (const listing of listings) printListing(listing);
     const of = `${machine.cores} cores (${machine.cpu}), ${machine.priority} priority, load ${load.before} to ${load.after}, ${date}`;
     writeFileSync(join(figures, 'scale.svg'), drawCharts(charts, `${of}, ${size}`));
+  },
+  activation: async () => {
+    keep('activation', await benchActivation(size === 'full' ? 40 : 5, onDisk));
+    process.stdout.write(
+      '\nwithout a kernel NBD device on either side: what it takes to connect one is not in these\n',
+    );
+  },
+  datapath: async () => {
+    const loadBefore = loadavg()[0];
+    const { rates, processorRates } = await benchDatapath(datapathScales[size], onDisk);
+    const load = { before: loadBefore, after: loadavg()[0] };
+    keep('datapath', {}, { size, load, rates, processorRates });
+    printRates('requests a second', rates);
+    printRates("requests a second of the server's processor time", processorRates);
   },
 };
 for (const name of named.length === 0 ? Object.keys(benchmarks) : named) {
@@ -62,6 +80,18 @@ function keep(
       const without = ratiosWithoutStart?.[what];
       process.stdout.write(
         `  ${what.padEnd(width)} ${milliseconds.toFixed(1).padStart(9)} ms, at least ${least[what]}  ${ratios[what]} x${without === undefined ? '' : `, ${without} x without the start`}\n`,
+      );
+    }
+  }
+}
+
+function printRates(unit: string, rates: Readonly<Record<string, RateComparison>>): void {
+  for (const [title, { medians, ratios, middleHalves, rounds }] of Object.entries(rates)) {
+    process.stdout.write(`\n${title}: ${unit} (${rounds} rounds)\n`);
+    for (const [what, rate] of Object.entries(medians)) {
+      const [from, to] = middleHalves[what] ?? [];
+      process.stdout.write(
+        `  ${what.padEnd(14)} ${rate.toFixed(0).padStart(7)}  ${ratios[what]} x (half of them ${from} to ${to})\n`,
       );
     }
   }

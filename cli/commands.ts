@@ -32,6 +32,11 @@ export const commands: Readonly<Record<string, Command>> = {
     summary: 'Show what there is to merge in attached SRs, and how far the tasks of this host are',
     run: async (args, terminal) => (await import('./gc/status.ts')).status(args, terminal),
   },
+  'sr status': {
+    usage: '',
+    summary: 'Show the room of attached SRs, and the disks of this host that are paused until there is more',
+    run: async (args, terminal) => (await import('./sr/status.ts')).status(args, terminal),
+  },
   'sr grow': {
     usage: 'UUID',
     summary: 'Make an attached SR as large as its LUN has become; on every host that has it, in any order',

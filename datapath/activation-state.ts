@@ -10,10 +10,10 @@
 import { hash } from 'node:crypto';
 import {
   closeSync,
+  existsSync,
   fstatSync,
   mkdirSync,
   openSync,
-  readdirSync,
   readFileSync,
   renameSync,
   rmdirSync,
@@ -24,7 +24,8 @@ import {
 import { join } from 'node:path';
 import { waitsFor } from '../src/deadline.ts';
 import { hostPaths } from '../src/host-paths.ts';
-import { lock } from '../src/locks/flock.ts';
+import { lock, tryLock } from '../src/locks/flock.ts';
+import { listFolder } from '../src/proc.ts';
 import { PluginError } from '../src/smapi/errors.ts';
 
 /** How long a call waits for another one that works on the same image, in milliseconds. */
@@ -61,17 +62,19 @@ export function imageKey(scheme: string, path: string): string {
 /**
  * Does one piece of work on an image, alone on this host.
  *
- * @throws PluginError `LockTimeout` when another call has been at it for 30 s.
+ * @param timeout milliseconds to wait for another call that is at it; 30 s unless told.
+ * @throws PluginError `LockTimeout` when that takes longer.
  */
 export async function withActivationState<T, R extends ActivationRecord>(
   key: string,
   path: string,
   isOurs: RecordGuard<R>,
   work: (state: ActivationState<R>) => Promise<T>,
+  timeout = busyTimeout,
 ): Promise<T> {
   waitsFor(`the storage of the image ${path}`);
   const folder = join(recordsFolder(), key);
-  const held = await lockFolder(folder, path);
+  const held = await lockFolder(folder, path, timeout);
   const file = join(folder, 'state.json');
   const state: ActivationState<R> = {
     read: () => readRecord(file, isOurs),
@@ -91,15 +94,34 @@ export async function withActivationState<T, R extends ActivationRecord>(
   }
 }
 
+/** Whether something is recorded of an image, without regard to calls at work. */
+export function isRecorded(key: string): boolean {
+  return existsSync(join(recordsFolder(), key, 'state.json'));
+}
+
 /** The records of all images of a datapath, without regard to calls at work. */
 export function listRecords<R extends ActivationRecord>(isOurs: RecordGuard<R>): readonly R[] {
-  let keys: readonly string[] = [];
-  try {
-    keys = readdirSync(recordsFolder());
-  } catch {
-    // Nothing was ever activated since the host started.
-  }
-  return keys.flatMap((key) => readRecord(join(recordsFolder(), key, 'state.json'), isOurs) ?? []);
+  // There is none when nothing was ever activated since the host started.
+  return listFolder(recordsFolder()).flatMap(
+    (key) => readRecord(join(recordsFolder(), key, 'state.json'), isOurs) ?? [],
+  );
+}
+
+/** Whether a call is at work on any image of this host. */
+export function isAnyCallAtWork(): boolean {
+  return listFolder(recordsFolder()).some((key) => {
+    let fd: number;
+    try {
+      fd = openSync(join(recordsFolder(), key, 'lock'), 'r');
+    } catch {
+      return false;
+    }
+    try {
+      return !tryLock(fd, 'shared');
+    } finally {
+      closeSync(fd);
+    }
+  });
 }
 
 function recordsFolder(): string {
@@ -119,7 +141,7 @@ function keeping<T>(work: () => T): T {
   }
 }
 
-async function lockFolder(folder: string, path: string): Promise<number> {
+async function lockFolder(folder: string, path: string, timeout: number): Promise<number> {
   for (;;) {
     const fd = keeping(() => {
       mkdirSync(hostPaths.run, { recursive: true, mode: 0o755 });
@@ -128,7 +150,7 @@ async function lockFolder(folder: string, path: string): Promise<number> {
     });
     if (fd === undefined) continue;
     try {
-      await lock(fd, 'exclusive', busyTimeout, `the record of the image ${path}`);
+      await lock(fd, 'exclusive', timeout, `the record of the image ${path}`);
       const current = statSync(join(folder, 'lock'), { throwIfNoEntry: false });
       if (current?.ino === fstatSync(fd).ino) return fd;
     } catch (error) {

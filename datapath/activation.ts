@@ -8,6 +8,7 @@ import {
 } from './activation-state.ts';
 import { type Activation, type ActiveDisk, type DiskDriver, diskOf, reconcile } from './disk.ts';
 import { describeDomain, findRival } from './domains.ts';
+import { keepRoomWatched, tellWatcher } from './room/keep-watched.ts';
 
 /** Makes a disk active for a domain; what Datapath.activate and activate_readonly have in common. */
 export async function activateDisk<R extends ActivationRecord, Server>(
@@ -20,8 +21,12 @@ export async function activateDisk<R extends ActivationRecord, Server>(
   await withActivationState(disk.key, disk.path, driver.isRecord, async (state) => {
     faultPoint('activate.locked');
     const active = await reconcile(driver, disk, state);
+    // Before it can be written, and again by each repeat: the watcher may have been killed.
+    const isWatched = mode === 'read-write' && driver.canPause;
+    if (isWatched) await keepRoomWatched();
     if (active === undefined) await start(driver, { disk, domain, mode }, state);
     else join(driver, { disk, domain, mode }, state, active);
+    if (isWatched) tellWatcher();
   });
 }
 

@@ -24,6 +24,8 @@ export interface Activation {
 export interface DiskDriver<R extends ActivationRecord, Server> {
   readonly scheme: string;
   readonly isRecord: RecordGuard<R>;
+  /** Whether disks that are written can be paused while their storage is full: those of processes, see `room/`. */
+  readonly canPause: boolean;
   /** What serves a disk, by its record; without one, as when someone emptied /run, all that there is is searched. */
   find(disk: Disk, record: R | undefined): Promise<Server | undefined>;
   /** Whether a server is good for more than to be let go. */

@@ -1,6 +1,7 @@
 /** Image files, and the lock on an image that is its activation. */
 import { closeSync, constants, fstatSync, lstatSync, openSync, type Stats } from 'node:fs';
 import { waitsFor } from '../src/deadline.ts';
+import { borrowLock } from '../src/locks/borrow.ts';
 import { lock } from '../src/locks/flock.ts';
 import { lockFromBackground } from '../src/locks/giving-way.ts';
 import { findImageHolder } from '../src/locks/image-holder.ts';
@@ -37,7 +38,8 @@ export function checkImage(path: string, format: ImageFormat): void {
 /**
  * Opens an image and locks it: exclusively, or shared with others that share.
  *
- * Whoever keeps the descriptor (a loop device, or another process) keeps the lock.
+ * Whoever keeps the descriptor (a loop device, or another process) keeps the lock. A shared one that a process of this
+ * host has already is that process's, too.
  *
  * @returns the descriptor.
  * @throws NamedError `Activated_on_another_host`; PluginError `VolumeInUse`, `ImageMissing`, `NotAnImage`,
@@ -51,12 +53,15 @@ export async function openLockedImage(
 ): Promise<number> {
   for (let tries = 1; ; tries++) {
     checkImage(path, format);
-    const image = openImage(path, readOnly);
+    const opened = openImage(path, readOnly);
+    const borrowed = shared ? borrowLock(opened) : undefined;
+    if (borrowed !== undefined) closeSync(opened);
+    const image = borrowed ?? opened;
     try {
-      await lockImage(image, path, shared);
+      if (borrowed === undefined) await lockImage(image, path, shared);
       // Only what holds under the lock counts: until then its volume could be resized or destroyed.
       const found = fstatSync(image);
-      if (found.nlink > 0) {
+      if (lstatSync(path, { throwIfNoEntry: false })?.ino === found.ino) {
         checkServable(path, format, found);
         if (!readOnly && (found.mode & constants.S_IWUSR) === 0) throw frozen(path);
         return image;
@@ -66,7 +71,7 @@ export async function openLockedImage(
       throw error;
     }
     closeSync(image);
-    // A merge puts another file in an image's place.
+    // A merge, or a snapshot of a running disk, puts another file in an image's place.
     if (tries === replacements) throw missing(path);
   }
 }

@@ -25,6 +25,7 @@ const apart: readonly { readonly module: string; readonly out: string }[] = [
   { module: 'volume/providers/iscsi/userspace.ts', out: 'userspace' },
   { module: 'volume/iscsi/kernel/index.ts', out: 'initiator' },
   { module: 'cluster/index.ts', out: 'cluster' },
+  { module: 'datapath/room/room-watcher.ts', out: 'room-watcher' },
   { module: 'src/commands.ts', out: 'commands' },
   { module: 'src/systemd/scopes.ts', out: 'scopes' },
 ];

@@ -1,10 +1,11 @@
 /** The one way to run a command of the host. */
-import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
-import { commandFolders } from './find-command.ts';
-import { PluginError } from './smapi/errors.ts';
+import { CommandError } from './command-error.ts';
+import { commandEnvironment } from './find-command.ts';
+
+export { CommandError };
 
 /** What a command printed and how it ended. */
 export interface CommandResult {
@@ -34,29 +35,6 @@ export interface CommandOptions {
   readonly keepOutput?: boolean;
   /** Ends it, by SIGTERM and then SIGKILL, when aborted; it is over when {@link run} throws the signal's reason. */
   readonly signal?: AbortSignal;
-}
-
-/** A command that could not be run, failed or took too long. */
-export class CommandError extends PluginError {
-  readonly exitCode: number | undefined;
-  readonly stderr: string;
-  /** The process of a command that not even SIGKILL ended: the kernel holds it in a system call. */
-  readonly stuck: number | undefined;
-  /** Whether it took too long. */
-  readonly timedOut: boolean;
-
-  constructor(
-    message: string,
-    exitCode: number | undefined,
-    stderr: string,
-    late: { readonly timedOut?: boolean; readonly stuck?: number | undefined } = {},
-  ) {
-    super('CommandFailed', message);
-    this.exitCode = exitCode;
-    this.stderr = stderr;
-    this.stuck = late.stuck;
-    this.timedOut = late.timedOut ?? false;
-  }
 }
 
 /** Milliseconds from SIGTERM to SIGKILL for a command that took too long, and from there to giving it up. */
@@ -94,8 +72,6 @@ function lateness(pid: number | undefined): Late | undefined {
   }
 }
 
-const path = commandFolders.join(':');
-
 /**
  * Runs a command without a shell, in the C locale, and waits for it.
  *
@@ -109,7 +85,7 @@ export async function run(
 ): Promise<CommandResult> {
   const timeout = Math.ceil(options.timeout ?? 60_000);
   const running = execa(command, [...args], {
-    env: { PATH: path, LC_ALL: 'C' },
+    env: commandEnvironment,
     input: options.input ?? '',
     // execa's type knows descriptors up to 9, but it takes any.
     stdio: ['pipe', 'pipe', 'pipe', ...(options.inherit ?? []).map((fd) => fd as 3)],
@@ -157,51 +133,4 @@ export async function run(
     );
   }
   return { stdout: result.stdout ?? '', stderr: result.stderr, exitCode: result.exitCode };
-}
-
-/** A process that outlives its starter. */
-export interface DetachedProcess {
-  readonly pid: number;
-  /** Its exit code or the signal that ended it, while its starter still lives. */
-  readonly ended: Promise<number | NodeJS.Signals>;
-}
-
-/**
- * Starts a process that goes on when this one ends, and then belongs to init: in a session of its own, without any of
- * this one's descriptors, so that nobody who reads a pipe of ours to its end waits for it.
- *
- * @param output descriptor of the file that takes what it prints.
- * @param inherit descriptors that it gets as 3, 4 and so on, and so keeps open and locked.
- * @throws CommandError when it cannot be started.
- */
-export async function startDetached(
-  command: string,
-  args: readonly string[],
-  { output, inherit }: { readonly output: number; readonly inherit: readonly number[] },
-): Promise<DetachedProcess> {
-  const child = spawn(command, [...args], {
-    cwd: '/',
-    env: { PATH: path, LC_ALL: 'C' },
-    detached: true,
-    stdio: ['ignore', output, output, ...inherit],
-  });
-  const ended = new Promise<number | NodeJS.Signals>((resolve) =>
-    child.once('exit', (code, signal) => resolve(code ?? signal ?? 0)),
-  );
-  await new Promise<void>((resolve, reject) => {
-    child.once('spawn', resolve);
-    child.once('error', (error: NodeJS.ErrnoException) =>
-      reject(
-        new CommandError(
-          error.code === 'ENOENT'
-            ? `${command} is not installed on this host.`
-            : `${command} could not be run (${error.code ?? error.message}).`,
-          undefined,
-          '',
-        ),
-      ),
-    );
-  });
-  child.unref();
-  return { pid: child.pid as number, ended };
 }

@@ -7,6 +7,9 @@ export const commandFolders: readonly string[] = [
   ...['/usr/sbin', '/sbin', '/usr/bin', '/bin'],
 ];
 
+/** What commands get of the environment. */
+export const commandEnvironment = { PATH: commandFolders.join(':'), LC_ALL: 'C' } as const;
+
 /** Whether a command is installed on this host, where commands are looked for. */
 export function hasCommand(name: string): boolean {
   return commandFolders.some((folder) => {

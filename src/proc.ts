@@ -46,3 +46,9 @@ export function openFiles(pid: number): readonly string[] {
 export function programName(pid: number): string | undefined {
   return readText(`/proc/${pid}/comm`);
 }
+
+/** The state of a process, as a letter of proc(5): `T` is stopped by a signal. */
+export function processState(pid: number): string | undefined {
+  // It is behind the name, which is in brackets and may have some of its own.
+  return /\) (\S)/.exec(readText(`/proc/${pid}/stat`) ?? '')?.[1];
+}

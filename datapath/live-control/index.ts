@@ -1,2 +1,9 @@
 /** What the volume plugin may know of running disks, and do with them: the one part of `datapath` that it imports. */
+export type { LiveDisk } from '../qemu/live-disk.ts';
+export { askMerge, endMerge, giveUpMerge, type MergeState, startMerge } from '../qemu/live-merge.ts';
 export { listRunningDisks, type RunningDisk } from '../qemu/process.ts';
+export { switchToOverlay } from '../qemu/switch-image.ts';
+export { reviveRoomWatcher } from '../room/keep-watched.ts';
+export { type RoomMarks, roomMarks } from '../room/marks.ts';
+export { listPausedDisks, type WrittenDisk } from '../room/written-disks.ts';
+export { mayRunHere, withRunningDisk } from './running-disk.ts';

@@ -4,6 +4,7 @@
  * nbd-client connects them: by netlink, so that no process stays for one, where it and the kernel can (Linux 4.12).
  */
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, realpathSync } from 'node:fs';
+import { release } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { waitsFor } from '../../src/deadline.ts';
@@ -75,7 +76,7 @@ export async function connectNbd(
     for (const number of candidates()) {
       const device: NbdDevice = { number, size, socket };
       onChosen(device);
-      const args = ['-unix', socket, nbdPath(device), '-name', name, '-block-size', '512'];
+      const args = ['-unix', socket, nbdPath(device), '-name', name, '-block-size', '512', ...patience()];
       const failure = await nbdClient([...args, ...(readOnly ? ['-readonly'] : [])]);
       if (failure === undefined) return await settle(device);
       // Another program may have been quicker.
@@ -162,6 +163,17 @@ export async function dropNbd(device: NbdDevice, timeout = kernelTimeout): Promi
     if (performance.now() >= end) return false;
   }
   return true;
+}
+
+/**
+ * A disk may be paused for long. The kernel waits as long as it takes, but from Linux 4.9 to 5.3, where without a limit
+ * it gives requests up after 30 s (drivers/block/nbd.c, nbd_xmit_timeout).
+ */
+function patience(): readonly string[] {
+  const [major = 0, minor = 0] = release().split('.').map(Number);
+  const isShort = (major === 4 && minor >= 9) || (major === 5 && minor < 4);
+  // As many seconds as ticks fit into 32 bits, at 1000 a second.
+  return isShort ? ['-timeout', '1000000'] : [];
 }
 
 /** Devices that nobody has, and then one that the kernel makes. */

@@ -11,7 +11,7 @@ import { qcow2FileDriver } from './driver.ts';
  *
  * @throws NamedError `Activated_on_another_host`; PluginError `BadUri`, `VolumeInUse`, `DeviceInUse`,
  *   `ImageMissing`, `NotAnImage`, `ImageFrozen`, `ImageDamaged`, `ToolMissing`, `DiskFailed`, `NbdFailed`,
- *   `SystemdUnavailable`, `LockTimeout`.
+ *   `SystemdUnavailable`, `WatcherFailed`, `LockTimeout`.
  */
 export const activate: Handler<'Datapath.activate'> = async ({ uri, domain }) => {
   qcow2Disk(uri);

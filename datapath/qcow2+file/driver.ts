@@ -12,7 +12,7 @@ import {
   publishDevice,
   removeDevice,
 } from '../nbd/disk-device.ts';
-import { type BlockNode, diskNode } from '../qemu/block-nodes.ts';
+import { diskNode, type InputOutput } from '../qemu/block-nodes.ts';
 import { lockChain } from '../qemu/chain.ts';
 import { processPlaces } from '../qemu/places.ts';
 import {
@@ -23,6 +23,7 @@ import {
   removeProcessFiles,
   startProcess,
 } from '../qemu/process.ts';
+import { resumeDisk } from '../room/pause.ts';
 
 /** How long a process may take to end, in milliseconds. */
 const endTimeout = 30_000;
@@ -34,11 +35,9 @@ export interface ProcessRecord extends ActivationRecord {
   /** The process, once it serves the disk. */
   readonly process?: {
     readonly pid: number;
-    readonly leaf: BlockNode;
-    /** Images, from the disk's to the root. */
+    /** Images, from the disk's to the root, when it was started. */
     readonly depth: number;
-    readonly direct: boolean;
-    readonly aio: string;
+    readonly io: InputOutput;
   };
   /** The block device that is connected to it, or about to be; none where the kernel has no such devices. */
   readonly nbd?: NbdDevice;
@@ -55,6 +54,7 @@ export interface DiskServer {
 export const qcow2FileDriver: DiskDriver<ProcessRecord, DiskServer> = {
   scheme: 'qcow2+file',
   isRecord: (record): record is ProcessRecord => (record as Partial<ProcessRecord>).scheme === 'qcow2+file',
+  canPause: true,
   async find({ key }, record) {
     const pid = findProcess(key, record?.process?.pid);
     return pid === undefined ? undefined : { pid, serving: isServing(key) && hasItsDevice(record?.nbd) };
@@ -64,6 +64,8 @@ export const qcow2FileDriver: DiskDriver<ProcessRecord, DiskServer> = {
   start,
   publish: ({ key }, _server, { nbd }) => publishDevice(key, nbd),
   async stop({ key, path }, { pid }, record, lossy) {
+    // It has to write its last, for which there is room.
+    await resumeDisk({ key, path, pid });
     const isWritten = record?.mode === 'read-write';
     await disconnectDevice(key, record?.nbd, isWritten, lossy);
     faultPoint('deactivate.disconnected');
@@ -103,8 +105,8 @@ async function start(
   note({});
   faultPoint('activate.intended');
   try {
-    const { pid, leaf, io } = await startProcess(key, chain, readOnly);
-    note({ process: { pid, leaf, depth: chain.images.length, ...io } });
+    const { pid, io } = await startProcess(key, chain, readOnly);
+    note({ process: { pid, depth: chain.images.length, io } });
     faultPoint('activate.served');
     if (await hasNbdDevices()) {
       const server = {
@@ -128,5 +130,5 @@ async function start(
 async function flush(key: string, path: string, record: ProcessRecord, lossy: boolean): Promise<void> {
   // One that is on its way to its end takes no commands.
   if (record.process === undefined || !existsSync(processPlaces(key).qmp)) return;
-  await flushProcess(key, path, record.process.leaf, lossy ? lossyFlushTimeout : undefined);
+  await flushProcess(key, path, record.process.io, lossy ? lossyFlushTimeout : undefined);
 }

@@ -23,42 +23,67 @@ export type BlockNode = Readonly<Record<string, unknown>>;
 export function blockNodes(
   images: readonly ChainImage[],
   readOnly: boolean,
-  { direct, aio }: InputOutput,
+  io: InputOutput,
 ): readonly BlockNode[] {
   return images
-    .map((image, index) => {
-      const leaf = index === 0;
-      const common = {
-        cache: { direct },
-        discard: 'unmap',
-        'read-only': !leaf || readOnly,
-      };
-      const file = { ...common, driver: 'file', 'node-name': fileNode(index), filename: image.path, aio };
-      if (image.format === 'raw') {
-        return [file, { ...common, driver: 'raw', 'node-name': nodeName(index), file: fileNode(index) }];
+    .map(({ path, format }, index) => {
+      const name = index === 0 ? diskNode : `parent-${index}`;
+      if (index === 0 && !readOnly) {
+        return leafNodes(name, path, io, images.length > 1 ? 'parent-1' : null);
       }
-      const backing = index + 1 < images.length ? nodeName(index + 1) : null;
-      const writing = leaf && !readOnly ? { 'detect-zeroes': 'unmap' } : {};
-      return [
-        file,
-        {
-          ...common,
-          ...writing,
-          driver: 'qcow2',
-          'node-name': nodeName(index),
-          file: fileNode(index),
-          backing,
-        },
-      ];
+      const common = { cache: { direct: io.direct }, discard: 'unmap', 'read-only': true };
+      // Not even its file is written, but for a merge, which could not open it anew: its name may have changed by then.
+      const file = fileNode(name, path, io, readOnly);
+      if (format === 'raw')
+        return [file, { ...common, driver: 'raw', 'node-name': name, file: file['node-name'] }];
+      const backing = index + 1 < images.length ? `parent-${index + 1}` : null;
+      return [file, { ...common, driver: 'qcow2', 'node-name': name, file: file['node-name'], backing }];
     })
     .toReversed()
     .flat();
 }
 
-function nodeName(index: number): string {
-  return index === 0 ? diskNode : `parent-${index}`;
+/**
+ * The nodes of an image that is written, in qcow2.
+ *
+ * @param backing the node of the image that it builds on; null for none, or for none yet.
+ */
+export function leafNodes(
+  name: string,
+  path: string,
+  io: InputOutput,
+  backing: string | null,
+): readonly [file: BlockNode, image: BlockNode] {
+  return [fileNode(name, path, io, false), leafNode(name, io, backing)];
 }
 
-function fileNode(index: number): string {
-  return `${nodeName(index)}-file`;
+/** The node itself: whoever gives it new options has to say all of them again. */
+export function leafNode(name: string, { direct }: InputOutput, backing: string | null): BlockNode {
+  return {
+    driver: 'qcow2',
+    'node-name': name,
+    cache: { direct },
+    discard: 'unmap',
+    'detect-zeroes': 'unmap',
+    'read-only': false,
+    file: fileNodeName(name),
+    backing,
+  };
+}
+
+/** The name of the node of an image's file. */
+export function fileNodeName(name: string): string {
+  return `${name}-file`;
+}
+
+function fileNode(name: string, path: string, { direct, aio }: InputOutput, readOnly: boolean): BlockNode {
+  return {
+    driver: 'file',
+    'node-name': fileNodeName(name),
+    cache: { direct },
+    discard: 'unmap',
+    'read-only': readOnly,
+    filename: path,
+    aio,
+  };
 }

@@ -28,12 +28,3 @@ export function processPlaces(key: string): ProcessPlaces {
     log: join(folder, 'log'),
   };
 }
-
-/** Whether a path, as the kernel shows that of an open file, is of such a process's `alive` file. */
-export function isAliveFile(path: string | undefined): boolean {
-  const folder = join(hostPaths.run, 'disk');
-  return (
-    path?.startsWith(`${folder}/`) === true &&
-    /^[0-9a-f]{32}\/alive( \(deleted\))?$/.test(path.slice(folder.length + 1))
-  );
-}

@@ -2,21 +2,22 @@
  * The process of a running disk: a qemu-storage-daemon that has the image's chain open, the locks of all its images,
  * and an NBD server for the disk on a socket that is root's.
  *
- * It gets the locked descriptors when it is started, as its own. So the locks last exactly as long as it does,
- * whatever becomes of the call that started it; and no other process has them.
+ * It keeps the locks from its start, whatever becomes of the call that started it; and no other process has them.
  */
 import { closeSync, constants, existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { DetachedProcess } from '../../src/commands.ts';
 import { waitsFor } from '../../src/deadline.ts';
+import type { DetachedProcess } from '../../src/detached-process.ts';
 import { faultPoint } from '../../src/fault-point.ts';
-import { linkTarget, listFolder, listProcesses, openFiles, readText } from '../../src/proc.ts';
+import { listDiskProcesses, packLocks, servedImage } from '../../src/locks/kept-locks.ts';
+import { listFolder, listProcesses, openFiles, readText } from '../../src/proc.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
 import { moveDiskToScope } from '../disk-scope.ts';
 import { flushFailed } from '../flush.ts';
-import { type BlockNode, blockNodes, diskNode, type InputOutput } from './block-nodes.ts';
+import { type BlockNode, blockNodes, diskNode, type InputOutput, leafNode } from './block-nodes.ts';
 import type { LockedChain } from './chain.ts';
-import { isAliveFile, type ProcessPlaces, processPlaces } from './places.ts';
+import { listChainNodes } from './graph.ts';
+import { type ProcessPlaces, processPlaces } from './places.ts';
 import { QmpRefusal, withQmp } from './qmp.ts';
 
 /** Milliseconds for a process to serve its disk, and for it to flush. */
@@ -26,8 +27,6 @@ const flushLimit = 60_000;
 /** A process as it was started. */
 export interface StartedProcess {
   readonly pid: number;
-  /** The node of the disk: whoever opens it anew has to say all of it again. */
-  readonly leaf: BlockNode;
   readonly io: InputOutput;
 }
 
@@ -68,8 +67,9 @@ async function startWith(
   const [alive, output] = [openSync(places.alive, 'w', 0o600), openSync(places.log, 'a', 0o600)];
   let started: DetachedProcess;
   try {
-    const inherit = [alive, ...chain.descriptors];
-    const { startDetached } = await import('../../src/commands.ts');
+    using locks = packLocks(chain.descriptors);
+    const inherit = [alive, ...locks.ends];
+    const { startDetached } = await import('../../src/detached-process.ts');
     started = await startDetached('qemu-storage-daemon', commandLine(places, nodes, readOnly), {
       output,
       inherit,
@@ -93,7 +93,7 @@ async function startWith(
     await killProcess(key, started.pid);
     throw error;
   }
-  return { pid: started.pid, leaf: nodes.at(-1) ?? {}, io };
+  return { pid: started.pid, io };
 }
 
 function commandLine(
@@ -159,10 +159,9 @@ export interface RunningDisk {
 
 /** All disks that processes of this host serve, also those of which no record is left. */
 export function listRunningDisks(): readonly RunningDisk[] {
-  return listProcesses().flatMap((pid) => {
-    // As it was started: behind standard error come its `alive` file and the locked images, the disk's own first.
-    const [alive, image] = [3, 4].map((fd) => linkTarget(`/proc/${pid}/fd/${fd}`));
-    return isAliveFile(alive) && image !== undefined ? [{ image, pid }] : [];
+  return listDiskProcesses().flatMap((pid) => {
+    const image = servedImage(pid);
+    return image === undefined ? [] : [{ image, pid }];
   });
 }
 
@@ -176,21 +175,23 @@ export function isServing(key: string): boolean {
 /**
  * Makes a disk's process write all that it was given to the storage.
  *
- * @param leaf as it was started with.
+ * @param io as it was started with.
  * @throws PluginError `FlushFailed`, `DiskUnresponsive`.
  */
 export async function flushProcess(
   key: string,
   path: string,
-  leaf: BlockNode,
+  io: InputOutput,
   timeout = flushLimit,
 ): Promise<void> {
   waitsFor(`the storage to take what was written to the image ${path}`, flushLimit);
   try {
     // QMP has no flush of its own; a node is flushed, and says how that went, before it gets new options.
-    await withQmp(processPlaces(key).qmp, timeout, (qmp) =>
-      qmp.execute('blockdev-reopen', { options: [leaf] }),
-    );
+    await withQmp(processPlaces(key).qmp, timeout, async (qmp) => {
+      const [node = diskNode, backing = null] = await listChainNodes(qmp);
+      const options = [leafNode(node, io, backing)];
+      await qmp.execute('blockdev-reopen', { options });
+    });
   } catch (error) {
     if (!(error instanceof QmpRefusal)) throw error;
     throw flushFailed(`the image ${path}`, error.message, error);

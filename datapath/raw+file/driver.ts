@@ -30,6 +30,7 @@ export interface LoopRecord extends ActivationRecord {
 export const rawFileDriver: DiskDriver<LoopRecord, LoopBinding> = {
   scheme: 'raw+file',
   isRecord: (record): record is LoopRecord => Number.isSafeInteger((record as Partial<LoopRecord>).loop),
+  canPause: false,
   find: (disk, record) =>
     record === undefined ? findBinding(loopIdentity(disk)) : bindingOf(record.loop, loopIdentity(disk)),
   serves: ({ clearing }) => !clearing,

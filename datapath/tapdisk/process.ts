@@ -2,12 +2,14 @@
  * The tapdisk of a running disk: it has the image's chain open, the locks of all its images, and an NBD server for the
  * disk.
  *
- * tap-ctl, and then tapdisk, inherit the locked descriptors. So the locks last exactly as long as tapdisk does.
+ * tap-ctl, and then tapdisk, inherit what keeps the locks. So these last exactly as long as tapdisk does.
  */
+
 import { closeSync, existsSync, mkdirSync, openSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { waitsFor } from '../../src/deadline.ts';
 import { faultPoint } from '../../src/fault-point.ts';
+import { packLocks } from '../../src/locks/kept-locks.ts';
 import { openFiles } from '../../src/proc.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
 import { moveDiskToScope } from '../disk-scope.ts';
@@ -62,7 +64,8 @@ export async function startTapdisk(
   let pid: number;
   let minor: number;
   try {
-    pid = await ask('spawn', places.spawned, [alive, ...chain.descriptors], path);
+    using locks = packLocks(chain.descriptors);
+    pid = await ask('spawn', places.spawned, [alive, ...locks.ends], path);
     onKnown({ pid, minor: undefined });
     faultPoint('activate.started');
     await requireAlive(key, pid, path);
@@ -199,7 +202,7 @@ async function ask(
   inherit: readonly number[],
   path: string,
 ): Promise<number> {
-  const { startDetached } = await import('../../src/commands.ts');
+  const { startDetached } = await import('../../src/detached-process.ts');
   const output = openSync(file, 'w', 0o600);
   const done = new AbortController();
   try {

@@ -4,6 +4,7 @@ import packageJson from '../../package.json' with { type: 'json' };
 import type { Handler } from '../../src/smapi/interface.ts';
 import { listRecords } from '../activation-state.ts';
 import { nbdPath } from '../nbd/device.ts';
+import { describeRoomWatch } from '../room/describe.ts';
 import { hasTapCtl } from '../tapdisk/tap-ctl.ts';
 import { isTapbackRunning } from '../tapdisk/tapback.ts';
 import { type TapdiskRecord, vhdFileDriver } from './driver.ts';
@@ -18,6 +19,7 @@ export const diagnostics: Handler<'Plugin.diagnostics'> = () =>
     `tap-ctl: ${hasTapCtl() ? 'available' : 'missing, install blktap'}; tapback: ${isTapbackRunning() ? 'running' : 'not running'}`,
     `writes: ${existsSync(synchronous) ? 'synchronous' : `direct; ${synchronous} would make them outlast a lost host`}`,
     ...listRecords(vhdFileDriver.isRecord).map(describe),
+    ...describeRoomWatch(),
   ].join('\n');
 
 function describe({ path, mode, domains, tapdisk, depth, nbd }: TapdiskRecord): string {

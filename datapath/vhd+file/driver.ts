@@ -13,6 +13,7 @@ import {
   removeDevice,
 } from '../nbd/disk-device.ts';
 import { lockChain } from '../qemu/chain.ts';
+import { resumeDisk } from '../room/pause.ts';
 import { tapdiskPlaces } from '../tapdisk/places.ts';
 import {
   endTapdisk,
@@ -47,6 +48,7 @@ export interface TapdiskServer extends Tapdisk {
 export const vhdFileDriver: DiskDriver<TapdiskRecord, TapdiskServer> = {
   scheme: 'vhd+file',
   isRecord: (record): record is TapdiskRecord => (record as Partial<TapdiskRecord>).scheme === 'vhd+file',
+  canPause: true,
   async find({ key }, record) {
     const found = await findTapdisk(key, hintOf(record));
     return found && { ...found, serving: isTapdiskServing(key, found) && hasItsDevice(record?.nbd) };
@@ -56,6 +58,8 @@ export const vhdFileDriver: DiskDriver<TapdiskRecord, TapdiskServer> = {
   start,
   publish: ({ key }, _server, { nbd }) => publishDevice(key, nbd),
   async stop({ key, path }, server, record, lossy) {
+    // It has to write its last, for which there is room.
+    await resumeDisk({ key, path, pid: server.pid, minor: server.minor });
     const isWritten = record?.mode !== 'read-only';
     await disconnectDevice(key, record?.nbd, isWritten, lossy);
     faultPoint('deactivate.disconnected');

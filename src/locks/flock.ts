@@ -2,6 +2,7 @@ import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { posix } from '../posix/index.ts';
 import { PluginError } from '../smapi/errors.ts';
+import { localLocks } from './holder.ts';
 
 const LOCK_SH = 1;
 const LOCK_EX = 2;
@@ -18,9 +19,28 @@ export type LockMode = 'shared' | 'exclusive';
  * those that another process or the kernel (a loop device) inherited, and ends with them. On gfs2 it
  * holds in the whole cluster, and a lost host's lock is handed over only after that host is fenced.
  *
+ * Where another host has asked in vain for a lock that is held on this one, gfs2 lets everybody else here wait for its
+ * holder, unable to be killed, though they ask not to wait (seen on Linux 6.1). So nobody asks for what he can see that
+ * he will not get.
+ *
+ * @param fd has no lock yet; see {@link convertLock}.
  * @returns whether the lock was taken.
  */
 export function tryLock(fd: number, mode: LockMode): boolean {
+  const isRefused = localLocks(fd).some((held) => held.mode === 'exclusive' || mode === 'exclusive');
+  return !isRefused && tryFlock(fd, mode);
+}
+
+/**
+ * Makes the lock of an open file one of the other mode, which may fail; then it has none.
+ *
+ * @returns whether it was made that.
+ */
+export function convertLock(fd: number, mode: LockMode): boolean {
+  return tryFlock(fd, mode);
+}
+
+function tryFlock(fd: number, mode: LockMode): boolean {
   const errno = posix().flock(fd, (mode === 'shared' ? LOCK_SH : LOCK_EX) | LOCK_NB);
   if (errno === 0) return true;
   if (errno === constants.errno.EWOULDBLOCK) return false;
@@ -56,9 +76,8 @@ export async function lock(fd: number, mode: LockMode, timeout: number, what: st
 }
 
 async function describeHolder(fd: number): Promise<string> {
-  const { localLockHolder } = await import('./holder.ts');
   const { programName } = await import('../proc.ts');
-  const pid = localLockHolder(fd);
+  const pid = localLocks(fd)[0]?.pid;
   return pid === undefined
     ? 'Another host or process'
     : `Process ${pid} (${programName(pid) ?? '?'}) of this host`;

@@ -31,6 +31,19 @@ interface Posix {
   exchange(path: string, other: string): number;
   /** Zeroed memory that begins at a page, as direct I/O needs it. */
   alignedBuffer(length: number): Buffer;
+  /** socketpair(2) of SOCK_SEQPACKET; answers its ends, or the errno. */
+  socketPair(): [number, number] | number;
+  /** Sends descriptors (SCM_RIGHTS), 253 at most, in a message with a number of 32 bits; answers 0 or the errno. */
+  sendDescriptors(socket: number, note: number, descriptors: readonly number[]): number;
+  /** A socket's first message, which stays there if `peek` is 1; answers the errno where none is. */
+  receiveDescriptors(
+    socket: number,
+    peek: 0 | 1,
+  ): { readonly note: number; readonly descriptors: readonly number[] } | number;
+  /** How many such messages wait at a socket (SIOCINQ), or minus the errno. */
+  queuedMessages(socket: number): number;
+  /** pidfd_getfd(2), since Linux 5.6: a duplicate of another process's descriptor, or minus the errno. */
+  descriptorOf(pid: number, descriptor: number): number;
 }
 
 let loaded: Posix | undefined;

@@ -12,6 +12,7 @@
 //   endDeadline(): from its return on, no deadline ends this process, nor does a later one
 //   exit(code): ends this process at once; Node's own waits for its threads
 //   alignedBuffer(length) -> memory that begins at a page, as direct I/O needs it
+// and those of descriptors.h.
 #include <errno.h>
 #include <fcntl.h>
 #include <node_api.h>
@@ -27,6 +28,7 @@
 #include <utility>
 
 #include "deadline.h"
+#include "descriptors.h"
 #include "log.h"
 
 namespace {
@@ -191,6 +193,9 @@ bool Export(napi_env env, napi_value exports, const char* name, napi_callback ca
 }  // namespace
 
 NAPI_MODULE_INIT() {
+  for (const auto& [name, callback] : kDescriptorFunctions) {
+    if (!Export(env, exports, name, callback)) return nullptr;
+  }
   return Export(env, exports, "flock", Flock) && Export(env, exports, "syslog", Syslog) &&
                  Export(env, exports, "getXattr", GetXattr) && Export(env, exports, "setXattr", SetXattr) &&
                  Export(env, exports, "exchange", Exchange) &&

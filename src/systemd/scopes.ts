@@ -1,6 +1,7 @@
 /** Scopes: units of systemd around processes that someone else has started. */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { mountOf } from '../mounts.ts';
 import { PluginError } from '../smapi/errors.ts';
 import { withSystemd } from './bus.ts';
 
@@ -20,12 +21,12 @@ export interface Scope {
 const limit = 20_000;
 
 /**
- * Takes a process, and all that it will start, out of the control group of whoever started it, into a scope: it lives
- * on when that group is killed. The scope goes when its last process has ended; systemd ends it by SIGTERM.
+ * Takes processes, and all that they will start, out of the control group of whoever started them, into a scope: they
+ * live on when that group is killed. The scope goes when its last process has ended; systemd ends it by SIGTERM.
  *
- * @throws PluginError `SystemdUnavailable` also when the process ends meanwhile.
+ * @throws PluginError `SystemdUnavailable` also when one of the processes ends meanwhile.
  */
-export async function moveToScope(pid: number, scope: Scope): Promise<void> {
+export async function moveToScope(pids: readonly number[], scope: Scope): Promise<void> {
   const { name, description, slice, after, before } = scope;
   try {
     await withSystemd(limit, async (systemd) => {
@@ -34,19 +35,19 @@ export async function moveToScope(pid: number, scope: Scope): Promise<void> {
         ['Slice', 's', slice],
         ['After', 'as', after],
         ['Before', 'as', before],
-        ['PIDs', 'au', [pid]],
+        ['PIDs', 'au', pids],
       ]);
     });
     const end = performance.now() + limit;
     // systemd answers when it has queued the job; the kernel says when it is done.
-    while (!readFileSync(`/proc/${pid}/cgroup`, 'utf8').includes(`/${name}`)) {
+    while (pids.some((pid) => !readFileSync(`/proc/${pid}/cgroup`, 'utf8').includes(`/${name}`))) {
       if (performance.now() >= end) throw new Error(`its control group did not change within ${limit} ms`);
       await sleep(2);
     }
   } catch (error) {
     throw new PluginError(
       'SystemdUnavailable',
-      `systemd did not take process ${pid} into ${name} (${error instanceof Error ? error.message : String(error)}); see journalctl -u ${name}, and whether dbus.service runs.`,
+      `systemd did not take process ${pids.join(' and ')} into ${name} (${error instanceof Error ? error.message : String(error)}); see journalctl -u ${name}, and whether dbus.service runs.`,
       { cause: error },
     );
   }
@@ -54,15 +55,7 @@ export async function moveToScope(pid: number, scope: Scope): Promise<void> {
 
 /** The name of the mount unit of the filesystem that a path is on. */
 export function mountUnitOf(path: string): string {
-  const points = readFileSync('/proc/self/mountinfo', 'utf8')
-    .split('\n')
-    // proc(5): the fifth field, in which four characters are octal.
-    .map((line) => (line.split(' ')[4] ?? '').replace(/\\([0-7]{3})/g, (_, code) => octal(code)))
-    .filter(
-      (point) => point !== '' && (path === point || path.startsWith(point === '/' ? '/' : `${point}/`)),
-    );
-  const longest = points.reduce((best, point) => (point.length > best.length ? point : best), '/');
-  return `${escapePath(longest)}.mount`;
+  return `${escapePath(mountOf(path)?.path ?? '/')}.mount`;
 }
 
 /** As systemd-escape(1) does with `--path`. */
@@ -77,8 +70,4 @@ function escapePath(path: string): string {
       return plain ? character : `\\x${byte.toString(16).padStart(2, '0')}`;
     })
     .join('');
-}
-
-function octal(code: string): string {
-  return String.fromCharCode(Number.parseInt(code, 8));
 }

@@ -17,6 +17,8 @@ import {
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { mountSmallStorage } from '../support/small-storage.ts';
+import { startWriter } from '../support/writer.ts';
 import { formatRequest } from '../support/xapi.ts';
 import { diskProcesses, Host, isFree, useFolder } from './host.ts';
 
@@ -317,19 +319,28 @@ describe('the process of a disk', () => {
     }
   });
 
-  it('that does not answer is refused by deactivate, does not hold up detach, and ends when it can', async () => {
+  it('whose storage hangs is refused by deactivate, does not hold up detach, and ends when it can', async () => {
     const host = newHost();
-    const { image, uri } = newImage('disk.qcow2');
+    mkdirSync(join(folder.path, 'storage'));
+    const storage = mountSmallStorage(join(folder.path, 'ext4'), join(folder.path, 'storage'));
+    folder.undo.push(storage.unmount);
+    const { image, uri } = newImage('storage/disk.qcow2');
     await host.call('Datapath.activate', { uri, domain: '5' });
-    const [pid] = diskProcesses(folder.path) as [number];
-    process.kill(pid, 'SIGSTOP');
+    const freeze = (how: '--freeze' | '--unfreeze') =>
+      execFileSync('fsfreeze', [how, join(folder.path, 'storage')]);
+    freeze('--freeze');
+    let isFrozen = true;
+    folder.undo.push(() => isFrozen && freeze('--unfreeze'));
+    const writer = startWriter(await host.socket(uri), 9, 1);
     const environment = { GFS2_SR_DEADLINE_MS: '1500' };
     const refused = await host.failure('Datapath.deactivate', { uri, domain: '5' }, { environment });
     expect(refused.params[0]).toBe('CallTimeout');
     await host.call('Datapath.detach', { uri, domain: '5' });
     expect(isFree(image)).toBe(false);
-    process.kill(pid, 'SIGCONT');
+    freeze('--unfreeze');
+    isFrozen = false;
     while (!isFree(image)) await sleep(5);
+    await writer.written;
     await host.call('Datapath.activate', { uri, domain: '6' });
     await host.call('Datapath.detach', { uri, domain: '6' });
   });

@@ -93,7 +93,6 @@ it('each volume of a tree has its data, also while they all run', async () => {
   const clone = await volumes.call('Volume.clone', { sr, key: snapshot.key });
   const { key } = volume;
   const refused = [
-    () => volumes.call('Volume.snapshot', { sr, key }),
     () => volumes.call('Volume.revert', { sr, snapshot: snapshot.key, key }),
     () => volumes.call('Volume.destroy', { sr, key }),
     () => volumes.call('Volume.resize', { sr, key, new_size: BigInt(16 * MiB) }),

@@ -25,7 +25,7 @@ it('a process that systemd cannot take is named, and what to look at', async () 
   process.env.DBUS_SYSTEM_BUS_ADDRESS = 'unix:path=/nowhere';
   try {
     const scope = { name: 'x.scope', description: '', slice: 'x.slice', after: [], before: [] };
-    await expect(moveToScope(process.pid, scope)).rejects.toMatchObject({
+    await expect(moveToScope([process.pid], scope)).rejects.toMatchObject({
       name: 'SystemdUnavailable',
       message: expect.stringMatching(
         new RegExp(`did not take process ${process.pid} into x.scope .*ENOENT.*dbus`),

@@ -10,6 +10,7 @@ import { killBetweenSteps } from './h-kill.ts';
 import { powerOff } from './i-power-off.ts';
 import { images } from './j-images.ts';
 import { killImages } from './k-kill-images.ts';
+import { live } from './l-live.ts';
 import type { Scenario } from './scenario.ts';
 
 export const catalogue: readonly Scenario[] = [
@@ -24,4 +25,5 @@ export const catalogue: readonly Scenario[] = [
   powerOff,
   images,
   killImages,
+  live,
 ];

@@ -103,6 +103,18 @@ export function listChildren(database: DatabaseSync, uuid: string): readonly Ima
   return (statement.all(uuid) as unknown as ImageRow[]).map(toImage);
 }
 
+/** The images of read-write volumes that build on one, directly or not. */
+export function listWritableBelow(database: DatabaseSync, uuid: string): readonly Image[] {
+  const statement = database.prepare(
+    `WITH RECURSIVE below (image) AS (
+      SELECT :uuid UNION SELECT images.uuid FROM images JOIN below ON images.parent = below.image
+    ) SELECT ${columns} FROM images JOIN below ON uuid = below.image
+      WHERE EXISTS (SELECT 1 FROM volumes WHERE volumes.image = uuid AND read_write = 1)`,
+  );
+  statement.setReadBigInts(true);
+  return (statement.all({ uuid }) as unknown as ImageRow[]).map(toImage);
+}
+
 /** Records which image another one builds on. */
 export function setParent(database: DatabaseSync, uuid: string, parent: string | undefined): void {
   database.prepare('UPDATE images SET parent = ? WHERE uuid = ?').run(parent ?? null, uuid);

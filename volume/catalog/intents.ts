@@ -41,6 +41,7 @@ export function listIntents(database: DatabaseSync): readonly Intent[] {
 /** Whether there is something to settle: of any kind, or what concerns those too who only read. */
 export function hasIntents(database: DatabaseSync, kind: 'any' | 'passing'): boolean {
   const condition = kind === 'any' ? '' : 'WHERE lasting = 0';
-  const query = `SELECT 1 FROM intents ${condition} UNION ALL SELECT 1 FROM merges WHERE switching = 1 LIMIT 1`;
+  const query = `SELECT 1 FROM intents ${condition} UNION ALL SELECT 1 FROM merges WHERE switching = 1
+    UNION ALL SELECT 1 FROM replacements LIMIT 1`;
   return database.prepare(query).get() !== undefined;
 }

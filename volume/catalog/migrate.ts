@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
-import { cbtMetadataTable, mergesTable, schemaVersion } from './schema.ts';
+import { cbtMetadataTable, mergesTable, replacementsTable, schemaVersion } from './schema.ts';
 
 /** What makes a catalog of version n + 1 of one of version n, from version 1 on. */
 const steps: readonly string[] = [
@@ -10,6 +10,7 @@ const steps: readonly string[] = [
     ${cbtMetadataTable}
     ${mergesTable}
   `,
+  replacementsTable,
 ];
 
 /** Brings the tables of an earlier version up to date, within the caller's transaction. */

@@ -4,7 +4,7 @@
  * `PRAGMA user_version` of the tables below; a catalog with a greater one is of a later plugin, and one with a
  * smaller one is brought up to date by migrate.ts.
  */
-export const schemaVersion = 2;
+export const schemaVersion = 3;
 
 /** `PRAGMA application_id`: "gSR" and 1. */
 export const applicationId = 0x67535201;
@@ -36,6 +36,15 @@ export const mergesTable = `
   ) STRICT, WITHOUT ROWID;
 `;
 
+/** Also what makes it in a catalog of version 2. */
+export const replacementsTable = `
+  CREATE TABLE replacements (
+    image TEXT PRIMARY KEY REFERENCES images (uuid) ON DELETE CASCADE,
+    source TEXT NOT NULL,
+    format TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+`;
+
 /**
  * - sr: one row, who the SR is; `destroying` from when SR.destroy can no longer be undone; `image_format` of
  *   new volumes.
@@ -51,6 +60,7 @@ export const mergesTable = `
  *   for who removes an image without a thought of this table. `keys` is an object.
  * - merges: images into which their only child is being written, or was when that was stopped; `switching` while the
  *   parent's file takes the child's place.
+ * - replacements: images whose file is that which is named after `source` still.
  * - hosts: the hosts that have a shared SR attached, each with the size of the LUN as it saw it.
  */
 export const schema = `
@@ -93,6 +103,7 @@ export const schema = `
   ) STRICT, WITHOUT ROWID;
   ${cbtMetadataTable}
   ${mergesTable}
+  ${replacementsTable}
   CREATE TABLE hosts (
     uuid TEXT PRIMARY KEY,
     node_id INTEGER NOT NULL UNIQUE,

@@ -1,3 +1,4 @@
+import { lstatSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import { faultPoint } from '../../src/fault-point.ts';
 import { unlock } from '../../src/locks/flock.ts';
@@ -8,17 +9,30 @@ import { formatDriver } from '../images/format.ts';
 import { lockImage } from '../images/lock.ts';
 import { imageFile, imageName } from '../layout/sr-folder.ts';
 import { inTransaction } from './database.ts';
+import { toStorageError } from './errors.ts';
 import { findImage, type Image, isWritable, setVirtualSize } from './images.ts';
 import { type Intent, listIntents, makeLasting, removeIntent } from './intents.ts';
 import { listSwitching } from './merges.ts';
+import { listReplacements } from './replacements.ts';
 
 /**
  * Finishes or undoes what calls that died have left, under the exclusive lock of the catalog: calls hold
  * that, or the image's, from their intent to their end, so whatever intent is seen under both has a dead owner.
  *
  * An image that cannot be settled now keeps its intent, and hinders nobody else.
+ *
+ * @throws as toStorageError, where a file cannot take its place.
  */
 export async function settleIntents(database: DatabaseSync, folder: string): Promise<void> {
+  if (listReplacements(database).length > 0) {
+    const { replaceFiles } = await import('../images/replace.ts');
+    try {
+      replaceFiles(database, folder);
+    } catch (error) {
+      // Paths do not lead to what the rows say, so nobody may go on.
+      throw toStorageError(error, 'a snapshot', folder);
+    }
+  }
   if (listSwitching(database).length > 0) {
     const { settleMerges } = await import('../gc/switch.ts');
     settleMerges(database, folder);
@@ -64,7 +78,8 @@ function settleRemoved(database: DatabaseSync, folder: string, intent: Intent): 
   const file = imageFile(folder, intent);
   // A copy is being written to it, or a dead call's qemu-img still works on it.
   using lock = lockImage(file);
-  if (lock === undefined) {
+  // Of an image that has another name, as a running disk's may, only this one goes.
+  if (lock === undefined && (lstatSync(file, { throwIfNoEntry: false })?.nlink ?? 0) < 2) {
     makeLasting(database, intent);
     return;
   }

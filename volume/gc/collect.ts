@@ -1,11 +1,14 @@
 /** Garbage collection: one pass over an SR by this host. */
+import { reviveRoomWatcher } from '../../datapath/live-control/index.ts';
 import { log } from '../../src/log.ts';
 import { changeCatalog, readCatalog } from '../catalog/catalog.ts';
 import { hasIntents } from '../catalog/intents.ts';
 import type { Merge } from '../catalog/merges.ts';
 import type { AttachedSr } from '../sr/attached.ts';
 import { listMergeable } from './candidates.ts';
-import { type MergeOptions, type MergeOutcome, mergeOffline } from './merge.ts';
+import { mergeOffline } from './merge-offline.ts';
+import { mergeRunning } from './merge-running.ts';
+import type { MergeOptions, MergeOutcome } from './merge-steps.ts';
 import { keepReserve } from './reserve.ts';
 
 /** What a pass did, in numbers of images. */
@@ -23,6 +26,7 @@ export interface Collected extends Readonly<Record<MergeOutcome, number>> {
  * @throws the signal's reason; as readCatalog.
  */
 export async function collect(sr: AttachedSr, options: MergeOptions): Promise<Collected> {
+  await revive();
   await settle(sr);
   const counts = { merged: 0, busy: 0, gone: 0, 'no-room': 0, 'gave-way': 0, failed: 0 };
   const tried = new Set<string>();
@@ -45,6 +49,15 @@ export async function collect(sr: AttachedSr, options: MergeOptions): Promise<Co
   }
 }
 
+/** Disks that are paused go on by themselves only while someone watches their room. */
+async function revive(): Promise<void> {
+  try {
+    await reviveRoomWatcher();
+  } catch (error) {
+    log('warning', error instanceof Error ? error.message : String(error));
+  }
+}
+
 /** Ends what dead calls left, with or without anything to merge: an image's file that nobody needs takes room. */
 async function settle(sr: AttachedSr): Promise<void> {
   const isSettled = await readCatalog(sr, ({ database }) => !hasIntents(database, 'any'));
@@ -57,7 +70,7 @@ async function attempt(
   options: MergeOptions,
 ): Promise<MergeOutcome | 'failed'> {
   try {
-    return await mergeOffline(sr, merge, options);
+    return (await mergeRunning(sr, merge, options)) ?? (await mergeOffline(sr, merge, options));
   } catch (error) {
     if (options.signal.aborted) throw error;
     log(

@@ -26,6 +26,6 @@ export function requireShallow(database: DatabaseSync, base: Image, row: VolumeR
     'ChainTooDeep',
     mergeable === 0
       ? `${subject}; destroy some of its snapshots.`
-      : `${subject}; garbage collection merges ${mergeable} of them once its disk is shut down: do that, run gfs2-sr gc run on a host, and try again.`,
+      : `${subject}; garbage collection merges ${mergeable} of them: run gfs2-sr gc run on the host that runs its disk, and try again.`,
   );
 }

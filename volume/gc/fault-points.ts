@@ -19,6 +19,22 @@ export const mergeFaultPoints = {
   ],
 } as const;
 
+/** The same under a running disk, with what its process does (datapath/qemu/live-merge.ts). */
+export const runningMergeFaultPoints = [
+  'merge.recorded',
+  'live-merge.locked',
+  'live-merge.started',
+  'merge.begun',
+  'merge.written',
+  'live-merge.finalized',
+  'live-merge.unlocked',
+  'live-merge.dismissed',
+  'live-merge.settled',
+  'merge.switching',
+  'merge.renamed',
+  'merge.rows',
+] as const;
+
 /** Dies here when a test asks for it. */
 export function stopAt(step: string, index = 0): void {
   faultPoint(`merge.${step}${index === 0 ? '' : `-${index + 1}`}`);

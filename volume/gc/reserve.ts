@@ -1,5 +1,6 @@
 /** Room that garbage collection keeps on an SR's storage, for merges when all other room is taken. */
 import { rmSync } from 'node:fs';
+import { roomMarks } from '../../datapath/live-control/index.ts';
 import { log } from '../../src/log.ts';
 import { changeCatalog } from '../catalog/catalog.ts';
 import { allocatedSize } from '../images/allocation.ts';
@@ -10,8 +11,6 @@ import type { AttachedSr } from '../sr/attached.ts';
 /** A part of the filesystem, and at most, in bytes. */
 const part = 64n;
 const most = 1n << 30n;
-/** It is made where there is this much more room than it takes. */
-const abundance = 4n;
 const pageSize = 4096n;
 
 /** The bytes of the reserve of an SR. */
@@ -32,7 +31,9 @@ export async function keepReserve(sr: AttachedSr): Promise<void> {
       const { free, total } = space(sr);
       const wanted = total / part < most ? total / part : most;
       const size = (wanted / pageSize) * pageSize;
-      if (size === 0n || sizeOfReserve(sr.path) >= size || free < abundance * size) return;
+      if (size === 0n || sizeOfReserve(sr.path) >= size) return;
+      // Disks must not be paused for it.
+      if (Number(free - size) < roomMarks(Number(total)).high) return;
       const { run } = await import('../../src/commands.ts');
       const file = reserveFile(sr.path);
       try {

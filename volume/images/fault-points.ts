@@ -14,8 +14,28 @@ export const imageFaultPoints = {
   compose: ['compose.intent', 'compose.frozen', 'compose.rows', 'compose.rebased', 'compose.removed'],
 } as const;
 
+/** The same of calls under a running disk, with what its process does (datapath/qemu/overlay.ts). */
+export const runningFaultPoints = {
+  'live-snapshot': ofRunning('live-snapshot'),
+  'live-clone': ofRunning('live-clone'),
+} as const;
+
+function ofRunning(call: string): readonly string[] {
+  return [
+    `${call}.intent`,
+    `${call}.made`,
+    'live.locked',
+    'live.opened',
+    `${call}.rows`,
+    `${call}.renamed`,
+    'live.committed',
+    'live.switched',
+    'live.shared',
+  ];
+}
+
 /** A call that changes images. */
-export type ImageCall = keyof typeof imageFaultPoints;
+export type ImageCall = keyof typeof imageFaultPoints | keyof typeof runningFaultPoints;
 
 /**
  * Dies here when a test asks for it.

@@ -1,6 +1,7 @@
 /** Locks of images. An image's lock is a flock(2) on its file, which whoever runs its disk holds. */
 import { closeSync, constants, openSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { borrowLock } from '../../src/locks/borrow.ts';
 import { type LockMode, tryLock, unlock } from '../../src/locks/flock.ts';
 import { lockFromBackground } from '../../src/locks/giving-way.ts';
 import { findImageHolder } from '../../src/locks/image-holder.ts';
@@ -46,6 +47,8 @@ export class ImageLocks implements Disposable {
   readonly #sr: AttachedSr;
   readonly #background: boolean;
   readonly #locks = new Map<string, ImageLock>();
+  /** Of locks that others have, too. */
+  readonly #borrowed = new Set<number>();
 
   /** @param background whether nobody else is asked to give way, nor waited for. */
   constructor(sr: AttachedSr, { background = false } = {}) {
@@ -57,11 +60,12 @@ export class ImageLocks implements Disposable {
   async take(image: Intent, mode: LockMode = 'exclusive'): Promise<boolean> {
     if (this.#locks.has(image.uuid)) return true;
     const fd = openImage(imageFile(this.#sr.path, image));
-    if (fd !== undefined && !(await this.#tryLock(fd, mode))) {
-      closeSync(fd);
-      return false;
-    }
-    this.#locks.set(image.uuid, held(fd));
+    const borrowed = fd !== undefined && mode === 'shared' ? borrowLock(fd) : undefined;
+    const isLocked = fd === undefined || borrowed !== undefined || (await this.#tryLock(fd, mode));
+    if (fd !== undefined && (borrowed !== undefined || !isLocked)) closeSync(fd);
+    if (!isLocked) return false;
+    if (borrowed !== undefined) this.#borrowed.add(borrowed);
+    this.#locks.set(image.uuid, held(borrowed ?? fd));
     return true;
   }
 
@@ -87,7 +91,7 @@ export class ImageLocks implements Disposable {
    * command, which has ended.
    */
   unlock(): void {
-    for (const { fd } of this.#locks.values()) if (fd !== undefined) unlock(fd);
+    for (const { fd } of this.#locks.values()) if (fd !== undefined && !this.#borrowed.has(fd)) unlock(fd);
   }
 
   [Symbol.dispose](): void {

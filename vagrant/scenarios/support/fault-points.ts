@@ -14,10 +14,11 @@ export type FaultPoints = Readonly<
   Record<'create' | 'attach' | 'detach' | 'destroy' | 'grow', readonly string[]>
 >;
 
-/** The same by call on a volume, and by the two ways in which a merge ends. */
+/** The same by call on a volume, and by the two ways in which a merge ends; and of what is done under running disks. */
 export interface ImageFaultPoints {
   readonly images: Readonly<Record<string, readonly string[]>>;
   readonly merges: Readonly<Record<'replace' | 'move', readonly string[]>>;
+  readonly running: Readonly<Record<'snapshot' | 'merge', readonly string[]>>;
 }
 
 /** The points of calls on SRs. */

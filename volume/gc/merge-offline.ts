@@ -3,49 +3,31 @@ import type { DatabaseSync } from 'node:sqlite';
 import { syncFile } from '../../src/atomic-file.ts';
 import { endGivingWay, isAskedToGiveWay, offerToGiveWay } from '../../src/locks/giving-way.ts';
 import { changeCatalog } from '../catalog/catalog.ts';
-import { inTransaction } from '../catalog/database.ts';
-import { isLockTimeout } from '../catalog/errors.ts';
 import { listChain, listChildren } from '../catalog/images.ts';
-import { addMerge, hasMerge, type Merge, removeMerge } from '../catalog/merges.ts';
-import { beforeMerge } from '../cbt/index.ts';
+import { hasMerge, type Merge, removeMerge } from '../catalog/merges.ts';
 import { checkChain } from '../images/chain.ts';
 import { formatDriver } from '../images/format.ts';
-import { labelImage } from '../images/label.ts';
 import { ImageLocks } from '../images/lock.ts';
 import { qemuImg, reportPercent } from '../images/qemu-img.ts';
 import { vhdUtil } from '../images/vhd-util.ts';
 import { imageFile } from '../layout/sr-folder.ts';
-import { loadProvider } from '../providers/provider.ts';
 import type { AttachedSr } from '../sr/attached.ts';
 import { findMergeable, type MergeImages } from './candidates.ts';
 import { stopAt } from './fault-points.ts';
-import { releaseReserve, sizeOfReserve } from './reserve.ts';
-import { roomFor } from './room.ts';
+import {
+  changeCatalogInTime,
+  labelMerging,
+  type MergeOptions,
+  type MergeOutcome,
+  makeRoom,
+  recordMerge,
+} from './merge-steps.ts';
 import { moveToParent, replaceChild } from './switch.ts';
-
-/** How a merge goes about it. */
-export interface MergeOptions {
-  /** Stops it; it is in order then, and goes on another time. */
-  readonly signal: AbortSignal;
-  /** Bytes a second at most; undefined for as fast as it goes. */
-  readonly rate: number | undefined;
-  /** Told how far it is, from 0 to 1. */
-  readonly onProgress: (progress: number) => void;
-}
-
-/**
- * What came of a merge: `busy` where a disk runs on one of the images, or a call is at work on it, on any host;
- * `gone` where there is nothing to merge any more; `no-room` where the storage has none for what the child holds and
- * the parent does not; `gave-way` where someone needed the images before it was done.
- */
-export type MergeOutcome = 'merged' | 'busy' | 'gone' | 'no-room' | 'gave-way';
 
 /** Milliseconds for all data of an image, and to look its tables over. */
 const limit = 7 * 24 * 3_600_000;
 /** Milliseconds between looks at who needs the images. */
 const lookInterval = 200;
-/** Milliseconds that the catalog is waited for at once. */
-const catalogPatience = 500;
 
 /**
  * Merges a child into its parent. Nobody but this has the images meanwhile, and nobody the parents below them alone.
@@ -76,7 +58,7 @@ export async function mergeOffline(
   try {
     await write(sr.path, images, fds, isRepeated, { ...options, signal });
     stopAt('written');
-    outcome = await end(sr, merge, locks, signal);
+    outcome = await changeCatalogInTime(sr, signal, (database) => endIn(database, sr.path, merge, locks));
   } catch (error) {
     if (options.signal.aborted) await leaveInOrder(sr, merge, images, fds);
     if (options.signal.aborted || !gaveWay.signal.aborted) throw error;
@@ -96,7 +78,6 @@ interface Begun {
 }
 
 async function begin(sr: AttachedSr, merge: Merge, locks: ImageLocks): Promise<Begun | MergeOutcome> {
-  const { space } = await loadProvider(sr.provider);
   return await changeCatalog(sr, async ({ database }) => {
     const images = findMergeable(database, merge);
     if (images === undefined) return 'gone';
@@ -107,18 +88,9 @@ async function begin(sr: AttachedSr, merge: Merge, locks: ImageLocks): Promise<B
       if (!(await locks.take(image, isMerged ? 'exclusive' : 'shared'))) return 'busy';
     }
     checkChain(sr.path, listChain(database, child));
-    const { free } = space(sr);
-    const needed = await roomFor(sr.path, images, free);
-    if (needed > free) {
-      if (needed > free + sizeOfReserve(sr.path)) return 'no-room';
-      releaseReserve(sr.path);
-    }
+    if (!(await makeRoom(sr, images))) return 'no-room';
     const isRepeated = hasMerge(database, merge);
-    const recordChanges = await beforeMerge(database, sr.path, parent, child);
-    inTransaction(database, () => {
-      addMerge(database, merge);
-      recordChanges();
-    });
+    await recordMerge(database, sr.path, images);
     return { images, isRepeated };
   });
 }
@@ -131,9 +103,7 @@ async function write(
   { signal, rate, onProgress }: MergeOptions,
 ): Promise<void> {
   const file = imageFile(folder, parent);
-  // A repair from rows of before must not take it for what it was.
-  labelImage(file, 'merging');
-  syncFile(file);
+  labelMerging(file);
   if (isRepeated) await freeLeaks(file, parent.format, inherit, signal);
   if (child.format === 'vhd') {
     await coalesce(folder, { parent, child }, inherit, signal, onProgress);
@@ -200,25 +170,6 @@ async function leaveInOrder(
 ): Promise<void> {
   await freeLeaks(imageFile(sr.path, parent), parent.format, inherit);
   await changeCatalog(sr, ({ database }) => removeMerge(database, merge));
-}
-
-/** Waits for the catalog as long as it takes, unless whoever has it waits for the images. */
-async function end(
-  sr: AttachedSr,
-  merge: Merge,
-  locks: ImageLocks,
-  signal: AbortSignal,
-): Promise<MergeOutcome> {
-  for (;;) {
-    try {
-      return await changeCatalog(sr, ({ database }) => endIn(database, sr.path, merge, locks), {
-        patience: catalogPatience,
-      });
-    } catch (error) {
-      if (!isLockTimeout(error)) throw error;
-      signal.throwIfAborted();
-    }
-  }
 }
 
 async function endIn(

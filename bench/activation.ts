@@ -1,0 +1,76 @@
+/**
+ * Activation and deactivation of disks, whole calls, against what starts and ends bare peers. There is no block device
+ * on what serves a qcow2 disk, on either side: not every kernel has NBD devices.
+ */
+import { closeSync, openSync, truncateSync } from 'node:fs';
+import { join } from 'node:path';
+import type { CallName } from '../src/smapi/interface.ts';
+import { entryFile } from '../test/support/xapi.ts';
+import { DiskPlaces, qemuImg } from './disk-places.ts';
+import { type Comparison, compareAll, type Measurement, type Start } from './measure.ts';
+import { activateDisk, bindLoop, type ServedDisk, startQemuNbd } from './served-disks.ts';
+import { timeProcess } from './whole-process.ts';
+
+const GiB = 1 << 30;
+
+/**
+ * Measures them.
+ *
+ * @param onDisk a folder on a filesystem that takes direct I/O.
+ */
+export async function benchActivation(
+  rounds: number,
+  onDisk: string,
+): Promise<Readonly<Record<string, Comparison>>> {
+  using places = new DiskPlaces(onDisk);
+  const { images, sockets, environment } = places;
+  // One that runs all the time, as on a host in use: the first one also starts what watches the room that disks have.
+  const other = join(images, 'other.qcow2');
+  qemuImg('create', [], '-f', 'qcow2', other, String(GiB));
+  await using _running = await activateDisk('qcow2+file', other, environment);
+  const raw = join(images, 'activated.raw');
+  const image = join(images, 'activated.qcow2');
+  closeSync(openSync(raw, 'wx'));
+  truncateSync(raw, GiB);
+  qemuImg('create', [], '-f', 'qcow2', image, String(GiB));
+  const call = (scheme: string, name: CallName, uri?: string): number => {
+    const parameters = { dbg: 'bench', ...(uri !== undefined && { uri, domain: '1' }) };
+    const entry = entryFile(`datapath/${scheme}`, name);
+    return timeProcess(entry, ['--json'], JSON.stringify(parameters), environment).milliseconds;
+  };
+  const onAndOff = (scheme: string, of: string): Readonly<Record<string, Measurement>> => {
+    const uri = `${scheme}://${of}`;
+    return {
+      'Plugin.Query, twice': () => call(scheme, 'Plugin.query') + call(scheme, 'Plugin.query'),
+      'activate, deactivate': () =>
+        call(scheme, 'Datapath.activate', uri) + call(scheme, 'Datapath.deactivate', uri),
+    };
+  };
+  const start: Start = { what: 'Plugin.Query, twice', of: ['activate, deactivate'] };
+  const timed = async (use: () => Promise<ServedDisk>): Promise<number> => {
+    const begin = performance.now();
+    await (await use())[Symbol.asyncDispose]();
+    return performance.now() - begin;
+  };
+  const [ofRaw] = await compareAll(
+    [{ losetup: () => timed(async () => bindLoop(raw)), ...onAndOff('raw+file', raw) }],
+    'losetup',
+    rounds,
+    start,
+  );
+  const [ofQcow2] = await compareAll(
+    [
+      {
+        'qemu-nbd': () => timed(() => startQemuNbd(image, join(sockets, 'activated.nbd'))),
+        ...onAndOff('qcow2+file', image),
+      },
+    ],
+    'qemu-nbd',
+    rounds,
+    start,
+  );
+  return {
+    'raw: start and end': ofRaw as Comparison,
+    'qcow2: start and end, without a block device': ofQcow2 as Comparison,
+  };
+}
