@@ -2,7 +2,6 @@
  * Merges of images that a running disk builds on, by its own process. The disk's own image is not concerned, and
  * whatever its guest does makes no merge longer.
  */
-
 import { fstatSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { faultPoint } from '../../src/fault-point.ts';

@@ -1,5 +1,4 @@
 /** The job by which a running disk's process merges two images that the disk builds on; its name tells the child. */
-
 import { fstatSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';

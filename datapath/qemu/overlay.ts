@@ -1,5 +1,4 @@
 /** Another image on top of a running disk's. */
-
 import { closeSync } from 'node:fs';
 import { faultPoint } from '../../src/fault-point.ts';
 import { recordImageHolder } from '../../src/locks/image-holder.ts';

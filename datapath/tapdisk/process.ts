@@ -4,7 +4,6 @@
  *
  * tap-ctl, and then tapdisk, inherit what keeps the locks. So these last exactly as long as tapdisk does.
  */
-
 import { closeSync, existsSync, mkdirSync, openSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { waitsFor } from '../../src/deadline.ts';

@@ -1,5 +1,6 @@
 import { strict as assert } from 'node:assert';
 import type { LunName } from '../lab/target.ts';
+import { compareLocks } from './c-hammer/locks.ts';
 import type { HammerOrder, HammerReport, KnownVolume } from './on-host/hammer.ts';
 import type { Scenario } from './scenario.ts';
 import type { Host } from './support/host.ts';
@@ -59,6 +60,7 @@ export const hammer: Scenario = {
     for (const each of hosts)
       await step(`the catalog as ${each.name} sees it`, () => checkCatalog(each, sr, shared, results));
     await step('the storage', () => checkStorage(host(1), sr));
+    await compareLocks(stage, sr);
   },
 };
 
