@@ -2,8 +2,7 @@
 export type { LiveDisk } from '../qemu/live-disk.ts';
 export { askMerge, endMerge, giveUpMerge, type MergeState, startMerge } from '../qemu/live-merge.ts';
 export { listRunningDisks, type RunningDisk } from '../qemu/process.ts';
-export { switchToOverlay } from '../qemu/switch-image.ts';
 export { reviveRoomWatcher } from '../room/keep-watched.ts';
 export { type RoomMarks, roomMarks } from '../room/marks.ts';
 export { listPausedDisks, type WrittenDisk } from '../room/written-disks.ts';
-export { mayRunHere, withRunningDisk } from './running-disk.ts';
+export { mayRunHere, type SwitchableDisk, withRunningDisk, withSwitchableDisk } from './running-disk.ts';

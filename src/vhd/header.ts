@@ -37,7 +37,7 @@ export interface VhdHeader {
   readonly maximum: bigint;
   /** Where the table of blocks is, in bytes. */
   readonly tableOffset: bigint;
-  /** Whether both footers say the same: not after a growing that was killed. */
+  /** Whether both footers say the same: not after a growing that was killed, or a tapdisk, which writes the last one when it ends. */
   readonly isSettled: boolean;
 }
 
@@ -91,7 +91,7 @@ export function readVhdHeader(file: string): VhdHeader {
       maximum,
       tableOffset: header.readBigUInt64BE(16),
       backing: first.type === differencingType ? readBacking(file, fd, header) : undefined,
-      isSettled: end === undefined || end.size === first.size,
+      isSettled: end?.size === first.size,
     };
   });
 }

@@ -4,6 +4,7 @@ import type { Volume } from '../../src/smapi/interface.ts';
 import { diskProcesses, Host } from '../datapath/host.ts';
 import { read } from './disk.ts';
 import { Guest, guestBlock } from './guest.ts';
+import { hasBlktap, listTapdisks } from './vhd.ts';
 import type { VolumeHost } from './volume-host.ts';
 
 const MiB = 1 << 20;
@@ -12,9 +13,9 @@ export class Guests {
   readonly #volumes: VolumeHost;
   readonly #disks: Host;
 
-  constructor(volumes: VolumeHost) {
+  constructor(volumes: VolumeHost, format: 'qcow2' | 'vhd' = 'qcow2') {
     this.#volumes = volumes;
-    this.#disks = new Host(volumes.environment.GFS2_SR_RUN_DIR, 'qcow2+file');
+    this.#disks = new Host(volumes.environment.GFS2_SR_RUN_DIR, `${format}+file`);
   }
 
   async stat({ key }: Pick<Volume, 'key'>): Promise<Volume> {
@@ -50,7 +51,9 @@ export class Guests {
 
   /** Ends all processes of disks, as when the host loses its power; answers which there were. */
   kill(): readonly number[] {
-    const left = diskProcesses(this.#volumes.folder);
+    const { folder } = this.#volumes;
+    const tapdisks = hasBlktap ? listTapdisks().filter(({ path }) => path.startsWith(`${folder}/`)) : [];
+    const left = [...diskProcesses(folder), ...tapdisks.map(({ name }) => Number.parseInt(name, 10))];
     for (const pid of left) process.kill(pid, 'SIGKILL');
     return left;
   }

@@ -6,7 +6,7 @@
 import { linkSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
-import { type LiveDisk, switchToOverlay } from '../../datapath/live-control/index.ts';
+import type { SwitchableDisk } from '../../datapath/live-control/index.ts';
 import { syncDirectory } from '../../src/atomic-file.ts';
 import { log } from '../../src/log.ts';
 import { inTransaction } from '../catalog/database.ts';
@@ -19,13 +19,14 @@ import {
   setParent,
   setPhysicalSize,
 } from '../catalog/images.ts';
-import { addIntent, removeIntent } from '../catalog/intents.ts';
+import { addIntent, makeLasting, removeIntent } from '../catalog/intents.ts';
 import { findLabel } from '../catalog/labels.ts';
 import { addReplacement } from '../catalog/replacements.ts';
 import { imageFile } from '../layout/sr-folder.ts';
 import { allocatedSize } from './allocation.ts';
 import { type ImageCall, stopAt } from './fault-points.ts';
 import { makeImage, removeImageFile } from './files.ts';
+import { formatDriver } from './format.ts';
 import { labelImage } from './label.ts';
 import { replaceFiles } from './replace.ts';
 
@@ -47,12 +48,12 @@ export interface RunningTreeChange {
  * new one. A change that fails has changed nothing.
  *
  * @param frozen names what the leaf held until now.
- * @throws as switchToOverlay and toStorageError.
+ * @throws as `switchTo` and toStorageError.
  */
 export async function freezeRunning(
   database: DatabaseSync,
   folder: string,
-  disk: LiveDisk,
+  disk: SwitchableDisk,
   { leaf, frozen }: { readonly leaf: Image; readonly frozen: Image },
   change: RunningTreeChange,
 ): Promise<void> {
@@ -73,6 +74,11 @@ export async function freezeRunning(
       for (const image of [frozen, ...made]) labelImage(file(image), findLabel(database, image.uuid));
       labelImage(file(overlay), findLabel(database, leaf.uuid));
       for (const image of added) removeIntent(database, image);
+      // A process that is killed before it closes the image leaves it in need of that.
+      if (formatDriver(frozen.format).settle !== undefined) {
+        addIntent(database, frozen);
+        makeLasting(database, frozen);
+      }
       addReplacement(database, leaf, overlay);
     });
     stopAt(call, 'rows');
@@ -93,6 +99,7 @@ export async function freezeRunning(
       setParent(database, leaf.uuid, leaf.parent);
       setPhysicalSize(database, leaf.uuid, leaf.physicalSize);
       removeImage(database, frozen.uuid);
+      removeIntent(database, frozen);
       addReplacement(database, leaf, frozen);
     });
     replaceFiles(database, folder);
@@ -112,11 +119,12 @@ export async function freezeRunning(
       made.push({ ...image, physicalSize: await makeImage(folder, image, frozen) });
     }
     stopAt(call, 'made');
-    await switchToOverlay(disk, {
+    await disk.switchTo({
       path: file(overlay),
       commit: () => commit(made.slice(1)),
       undo,
     });
+    removeIntent(database, frozen);
   } catch (error) {
     // A transaction that failed may have been done all the same: what there are rows of stays.
     if (findImage(database, frozen.uuid) === undefined) removeAll(database, folder, added);

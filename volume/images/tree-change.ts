@@ -24,6 +24,7 @@ import { backingOn, setBacking } from './backing.ts';
 import { checkImage } from './chain.ts';
 import { type ImageCall, stopAt } from './fault-points.ts';
 import { freeingLimit, makeImage, markFrozen, removeImageFile } from './files.ts';
+import { formatDriver } from './format.ts';
 import { labelImage } from './label.ts';
 import type { ImageLocks } from './lock.ts';
 
@@ -66,7 +67,7 @@ export async function changeTree(
 ): Promise<void> {
   let dropped: readonly Image[];
   try {
-    dropped = await prepareAndCommit(database, folder, change);
+    dropped = await prepareAndCommit(database, folder, locks, change);
   } catch (error) {
     throw toStorageError(error, change.what, folder);
   }
@@ -104,6 +105,7 @@ export async function changeTree(
 async function prepareAndCommit(
   database: DatabaseSync,
   folder: string,
+  locks: ImageLocks,
   change: TreeChange,
 ): Promise<readonly Image[]> {
   const { call, makes } = change;
@@ -124,7 +126,11 @@ async function prepareAndCommit(
       made.push({ ...image, physicalSize: await makeOn(database, folder, image) });
       stopAt(call, 'made', index);
     }
-    for (const image of freezes) markFrozen(imageFile(folder, image), true);
+    for (const image of freezes) {
+      const file = imageFile(folder, image);
+      await formatDriver(image.format).settle?.(file, locks.fd(image));
+      markFrozen(file, true);
+    }
     if (freezes.length > 0) stopAt(call, 'frozen');
     const leave = await prepareToLeave(database, folder, change);
     return commit(database, leave, (how) => {

@@ -1,6 +1,6 @@
 /** What is done with a volume whose disk this host runs. */
 import type { DatabaseSync } from 'node:sqlite';
-import { mayRunHere, withRunningDisk } from '../../datapath/live-control/index.ts';
+import { mayRunHere, withSwitchableDisk } from '../../datapath/live-control/index.ts';
 import type { Image } from '../catalog/images.ts';
 import { removeVolume, type VolumeRow } from '../catalog/volumes.ts';
 import { requireShallow } from '../gc/depth.ts';
@@ -33,7 +33,7 @@ export async function copyRunning(
   const { image: leaf } = row;
   const uri = imageUri(imageFile(folder, leaf), leaf.format, row.sharable);
   if (!row.readWrite || !mayRunHere(uri)) return undefined;
-  return await withRunningDisk(uri, async (disk) => {
+  return await withSwitchableDisk(uri, async (disk) => {
     requireShallow(database, leaf, row);
     const frozen = { ...leaf, uuid: crypto.randomUUID() };
     const copy = volume(frozen);

@@ -13,10 +13,10 @@ import { copyRunning } from './running.ts';
 /**
  * Volume.snapshot: makes a read-only volume with the content that another has now, in a time that depends on
  * neither's size. What the volume held becomes the snapshot's, and the volume gets a new image that builds on it; a
- * disk in qcow2 may run on this host meanwhile.
+ * disk in qcow2 or vhd may run on this host meanwhile.
  *
  * @throws NamedError `Sr_not_attached`, `Volume_does_not_exist`, `Activated_on_another_host`; PluginError
- * `VolumeInUse` while its disk runs and is not in qcow2, `SwitchFailed`, `DiskUnresponsive`, `SharableVolume`,
+ * `VolumeInUse` while its disk runs and is raw, `SwitchFailed`, `DiskUnresponsive`, `SharableVolume`,
  * `ChainTooDeep`, `ImageMissing`, `ImageDamaged`, `ToolMissing`; NumberedError `NoSpace`; as changeCatalog.
  */
 export const snapshot: Handler<'Volume.snapshot'> = async ({ sr, key }) => {
