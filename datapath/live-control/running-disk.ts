@@ -6,7 +6,6 @@ import { type LiveDisk, withLiveDisk } from '../qemu/live-disk.ts';
 import type { Overlay } from '../qemu/overlay.ts';
 import { settleDisk } from '../qemu/settle-disk.ts';
 import { switchToOverlay } from '../qemu/switch-image.ts';
-import { resumeDisk } from '../room/pause.ts';
 import { isPaused, type WrittenDisk } from '../room/written-disks.ts';
 import { type LiveTapdisk, putVhdOverlay, settleTapdisk } from '../tapdisk/live-disk.ts';
 import { vhdFileDriver } from '../vhd+file/driver.ts';
@@ -32,7 +31,7 @@ export function mayRunHere(uri: string): boolean {
  *
  * @param uri of the disk, in qcow2 or vhd.
  * @returns undefined where this host does not run it.
- * @throws NumberedError `SRFull` while the disk is paused until there is room; PluginError `LockTimeout`,
+ * @throws NumberedError `SRFull` while the disk, in qcow2, is paused until there is room; PluginError `LockTimeout`,
  * `DiskUnresponsive`; as `switchTo`, for what a call that died has left.
  */
 export async function withSwitchableDisk<T>(
@@ -70,9 +69,6 @@ async function withRunningTapdisk<T>(
   return await withActive(vhdFileDriver, uri, async (disk, { pid, minor }) => {
     if (minor === undefined) return undefined;
     const live = { format: 'vhd', key: disk.key, path: disk.path, pid, minor } as const;
-    // A call that died may have left it paused; what is paused for want of room is so again at once.
-    await resumeDisk(live);
-    requireUnpaused(live);
     await settleTapdisk(live);
     return await work(live);
   });

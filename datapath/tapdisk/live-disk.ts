@@ -1,5 +1,5 @@
 /** A disk in vhd that runs on this host, and goes on running while it gets another image. */
-import { closeSync, fstatSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { waitsFor } from '../../src/deadline.ts';
 import { faultPoint } from '../../src/fault-point.ts';
 import { recordImageHolder } from '../../src/locks/image-holder.ts';
@@ -48,7 +48,7 @@ export async function putVhdOverlay(disk: LiveTapdisk, { path, commit, undo }: O
     }
     faultPoint('live.committed');
     try {
-      await reopen(disk);
+      if (!isHeld(disk, images)) await reopen(disk);
     } catch (error) {
       if (!(error instanceof TapCtlError)) throw error;
       await undo();
@@ -79,7 +79,10 @@ export async function settleTapdisk(disk: LiveTapdisk): Promise<void> {
   {
     using locks = openKeptLocks(disk.pid);
     const { next, generation } = locks;
-    const isSwitched = next !== undefined && hasOpenImage(disk.pid, next);
+    const isSwitched =
+      next !== undefined &&
+      (hasOpenImage(disk.pid, next) ||
+        (isHeld(disk, locks.images) && statSync(disk.path).ino === fstatSync(next).ino));
     const images = isSwitched ? [next, ...locks.images] : locks.images;
     for (const fd of images.slice(1)) await shareImage(fd, disk.path);
     if (next !== undefined) locks.replace({ generation: generation + Number(isSwitched), images });
@@ -100,6 +103,14 @@ async function reopen(disk: LiveTapdisk): Promise<void> {
   faultPoint('live.paused');
   await unpauseTapdisk(disk, disk.path);
   rmSync(mark, { force: true });
+}
+
+/**
+ * Whether a disk is paused, as for want of room: it has no image open, and opens what is at its path when it goes on,
+ * which is for the watcher of room to say.
+ */
+function isHeld(disk: LiveTapdisk, [own]: readonly number[]): boolean {
+  return existsSync(pausedMark(disk)) && own !== undefined && !hasOpenImage(disk.pid, own);
 }
 
 /** Whether a process has an image open beside the descriptors that it keeps unknowingly, which are in no table. */

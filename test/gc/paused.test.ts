@@ -73,9 +73,12 @@ async function whilePaused(format: string, makeRoom: (sr: string) => Promise<voi
   expect(await statusOf()).toMatch(
     new RegExp(`^${sr}: paused ${volumes.path}/images/.*\n${sr}: \\d+ MiB of \\d+ MiB free\n`),
   );
-  // Its guest would write on meanwhile.
-  const { params } = await volumes.failure('Volume.snapshot', { sr, key: volume.key });
-  expect(params[0]).toBe(format === 'vhd' ? 'VolumeInUse' : 'SRFull');
+  if (format === 'vhd') await volumes.call('Volume.snapshot', { sr, key: volume.key });
+  else {
+    // Its guest would write on meanwhile.
+    const { params } = await volumes.failure('Volume.snapshot', { sr, key: volume.key });
+    expect(params[0]).toBe('SRFull');
+  }
   await makeRoom(sr);
   expect(await writer.written).toEqual({ exitCode: 0, said: expect.not.stringMatching(/fail|error/i) });
   expect(hasWritten(await disks.socket(disk.uri), 7, 200)).toBe(true);
