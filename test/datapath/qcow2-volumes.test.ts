@@ -6,7 +6,7 @@ import { collectGarbage, runCollector } from '../gc/collector.ts';
 import { checkImageFile, fill } from '../support/disk.ts';
 import { pendingTask } from '../support/tasks.ts';
 import { imageOf, VolumeHost } from '../support/volume-host.ts';
-import { diskProcesses, Host } from './host.ts';
+import { diskProcesses, Host, isFree } from './host.ts';
 
 const MiB = 1 << 20;
 
@@ -189,4 +189,19 @@ it('run while garbage collection has their images, which gives way and goes on o
   expect(await collectGarbage(volumes)).toContain('1 images merged');
   expect(content(await activate(volume, 'u0'))).toEqual([7, 8, 7, 7]);
   await deactivate(volume, 'u0');
+});
+
+it('disks that build on one image keep its lock until the last of them ends, in any order', async () => {
+  const golden = await volumes.makeVolume(BigInt(8 * MiB));
+  const snapshot = await volumes.call('Volume.snapshot', { sr, key: golden.key });
+  const clones = await Promise.all(
+    [1, 2, 3].map(() => volumes.call('Volume.clone', { sr, key: snapshot.key })),
+  );
+  for (const [index, clone] of clones.entries()) await activate(clone, String(index));
+  for (const [index, clone] of [...clones.entries()].slice(0, 2)) {
+    await deactivate(clone, String(index));
+    expect(isFree(imageOf(snapshot))).toBe(false);
+  }
+  await deactivate(clones[2] as Volume, '2');
+  expect(isFree(imageOf(snapshot))).toBe(true);
 });
