@@ -37,7 +37,7 @@ export interface VhdHeader {
   readonly maximum: bigint;
   /** Where the table of blocks is, in bytes. */
   readonly tableOffset: bigint;
-  /** Whether both footers say the same: not after a growing that was killed, or a tapdisk, which writes the last one when it ends. */
+  /** Whether both footers say the same: not after a growing that was killed, or a tapdisk, which ends with the last one. */
   readonly isSettled: boolean;
 }
 

@@ -61,7 +61,7 @@ export async function recordMerge(
   });
 }
 
-/** Has the file of a parent say, durably, that it is written: a repair from rows of before must not take it for what it was. */
+/** Has a parent's file say, durably, that it is written: a repair from rows of before must not take it for what it was. */
 export function labelMerging(file: string): void {
   labelImage(file, 'merging');
   syncFile(file);
