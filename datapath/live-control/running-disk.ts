@@ -68,7 +68,7 @@ async function withRunningTapdisk<T>(
 ): Promise<T | undefined> {
   return await withActive(vhdFileDriver, uri, async (disk, { pid, minor }) => {
     if (minor === undefined) return undefined;
-    const live = { format: 'vhd', key: disk.key, path: disk.path, pid, minor } as const;
+    const live = { key: disk.key, path: disk.path, pid, minor };
     await settleTapdisk(live);
     return await work(live);
   });

@@ -16,9 +16,8 @@ import { TapCtlError } from './tap-ctl.ts';
 /** Milliseconds for a tapdisk to write what it was given, to close its images and to open others. */
 const limit = 60_000;
 
-/** A disk whose state this call has locked, and its tapdisk. */
+/** A disk in vhd whose state this call has locked, and its tapdisk. */
 export interface LiveTapdisk {
-  readonly format: 'vhd';
   readonly key: string;
   readonly path: string;
   readonly pid: number;

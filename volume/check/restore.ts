@@ -53,7 +53,7 @@ export function restoreCatalog(
     const version = versionOf(database);
     if (version < schemaVersion) migrate(database, version);
     database.exec(
-      `DELETE FROM intents; DELETE FROM merges; UPDATE volumes SET cbt_enabled = 0;
+      `DELETE FROM intents; DELETE FROM merges; DELETE FROM replacements; UPDATE volumes SET cbt_enabled = 0;
         UPDATE cbt_metadata SET image = NULL, changed = NULL`,
     );
   });
