@@ -9,7 +9,7 @@
     },
     {
       "target_name": "posix",
-      "sources": ["src/posix/deadline.cc", "src/posix/descriptors.cc", "src/posix/posix.cc"],
+      "sources": ["src/posix/deadline.cc", "src/posix/descriptors.cc", "src/posix/posix.cc", "src/posix/sockets.cc"],
       "defines": ["NAPI_VERSION=9"],
       "cflags": ["-Wall", "-Wextra", "-Werror", "-fvisibility=hidden"]
     },

@@ -55,26 +55,28 @@ export async function withRunningDisk<T>(
 ): Promise<T | undefined> {
   return await withActive(qcow2FileDriver, uri, async (disk, { pid }, record) => {
     if (record.process === undefined) return undefined;
-    const live = { key: disk.key, path: disk.path, pid, io: record.process.io };
+    const live = { key: disk.key, path: disk.path, pid, io: record.process.io, device: record.nbd };
     requireUnpaused({ ...live, minor: undefined });
     await withLiveDisk(live, (qmp) => settleDisk(live, qmp));
     return await work(live);
   });
 }
 
-async function withRunningTapdisk<T>(
+/** The same with a disk in vhd. */
+export async function withRunningTapdisk<T>(
   uri: string,
   work: (disk: LiveTapdisk) => Promise<T>,
 ): Promise<T | undefined> {
-  return await withActive(vhdFileDriver, uri, async (disk, { pid, minor }) => {
+  return await withActive(vhdFileDriver, uri, async (disk, { pid, minor }, { nbd }) => {
     if (minor === undefined) return undefined;
-    const live = { key: disk.key, path: disk.path, pid, minor };
+    const live = { key: disk.key, path: disk.path, pid, minor, device: nbd };
     await settleTapdisk(live);
     return await work(live);
   });
 }
 
-async function withActive<T, R extends ActivationRecord, Server>(
+/** The same with a disk of one datapath, and what serves it. */
+export async function withActive<T, R extends ActivationRecord, Server>(
   driver: DiskDriver<R, Server>,
   uri: string,
   work: (disk: Disk, server: Server, record: R) => Promise<T | undefined>,

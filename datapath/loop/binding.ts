@@ -118,6 +118,25 @@ export function bindInSteps(device: number, image: number, name: string): number
   return 0;
 }
 
+/**
+ * Gives a device the size that its file has by now.
+ *
+ * @throws PluginError `LoopFailed`.
+ */
+export function growLoop(number: number): void {
+  const device = openLoop(number, 'r');
+  try {
+    const result = loopIoctls().control(device, loopRequests.setCapacity, 0);
+    if (result >= 0) return;
+    throw new PluginError(
+      'LoopFailed',
+      `The kernel does not let ${loopPath(number)} grow (errno ${-result}).`,
+    );
+  } finally {
+    closeSync(device);
+  }
+}
+
 /** Finds out whether a loop device serves a file of ours; undefined if not. */
 export async function bindingOf(number: number, identity: LoopIdentity): Promise<LoopBinding | undefined> {
   const status = await settledStatus(number);

@@ -26,6 +26,7 @@ interface LoopIoctls {
 export const loopRequests = {
   setFd: 0x4c00,
   clearFd: 0x4c01,
+  setCapacity: 0x4c07,
   setDirectIo: 0x4c08,
   setBlockSize: 0x4c09,
   getFree: 0x4c82,

@@ -106,23 +106,23 @@ export function isConnected({ number, size, socket, client }: NbdDevice): boolea
   // have got it since then, but then nobody is connected to this one's server.
   return (
     sizeOf(number) === size &&
-    hasClient(socket) &&
+    countClients(socket) > 0 &&
     (!existsSync(`/proc/${now}`) || programName(Number(now)) === 'nbd-client')
   );
 }
 
-/** Whether someone is connected to a server's socket (proc_net(5): the state 03). */
-function hasClient(socket: string): boolean {
+/** How many are connected to a server's socket (proc_net(5): the state 03). */
+export function countClients(socket: string): number {
   let path = socket;
   try {
     path = realpathSync(socket);
   } catch {
     // It has no name any more, but those who had come before are still shown by it.
   }
-  return readLines('/proc/net/unix').some((line) => {
+  return readLines('/proc/net/unix').filter((line) => {
     const fields = line.trim().split(/\s+/);
     return fields[5] === '03' && fields.slice(7).join(' ') === path;
-  });
+  }).length;
 }
 
 /**
@@ -232,6 +232,7 @@ function clientOf(number: number): string | undefined {
   return readText(`/sys/block/${nameOf(number)}/pid`);
 }
 
-function sizeOf(number: number): number {
+/** Bytes of a device. */
+export function sizeOf(number: number): number {
   return Number(readText(`/sys/block/${nameOf(number)}/size`) ?? 0) * 512;
 }

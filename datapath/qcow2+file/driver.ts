@@ -23,6 +23,7 @@ import {
   removeProcessFiles,
   startProcess,
 } from '../qemu/process.ts';
+import { endWait } from '../qemu/serve-again.ts';
 import { resumeDisk } from '../room/pause.ts';
 
 /** How long a process may take to end, in milliseconds. */
@@ -66,6 +67,9 @@ export const qcow2FileDriver: DiskDriver<ProcessRecord, DiskServer> = {
   async stop({ key, path }, { pid }, record, lossy) {
     // It has to write its last, for which there is room.
     await resumeDisk({ key, path, pid });
+    if (existsSync(processPlaces(key).qmp)) {
+      await tolerate(lossy, () => endWait({ key, path, pid, device: record?.nbd }));
+    }
     const isWritten = record?.mode === 'read-write';
     await disconnectDevice(key, record?.nbd, isWritten, lossy);
     faultPoint('deactivate.disconnected');

@@ -1,5 +1,6 @@
 /** The graph of nodes of a disk's process, as it is: calls that died may have changed it without a record. */
 import { diskNode, fileNodeName } from './block-nodes.ts';
+import { servedNode } from './export.ts';
 import { type Qmp, QmpRefusal } from './qmp.ts';
 
 interface Graph {
@@ -19,13 +20,11 @@ export function generationOf(node: string): number {
   return number === undefined ? -1 : Number(number);
 }
 
-/** The node whose content the disk has now: that of its export. */
+/** The node whose content the disk has now: that which is served, or, while none is, the one that was so last. */
 export async function topNode(qmp: Qmp): Promise<string> {
-  const exports = (await qmp.execute('query-block-exports')) as readonly {
-    readonly id: string;
-    readonly 'node-name': string;
-  }[];
-  return exports.find(({ id }) => id === diskNode)?.['node-name'] ?? diskNode;
+  return (
+    (await servedNode(qmp)) ?? leafNodeName(Math.max(0, ...(await listImageNodes(qmp)).map(generationOf)))
+  );
 }
 
 /** The nodes of a disk's images, from its own to the root. */

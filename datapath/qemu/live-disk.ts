@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { waitsFor } from '../../src/deadline.ts';
 import { convertLock } from '../../src/locks/flock.ts';
 import { log } from '../../src/log.ts';
+import type { NbdDevice } from '../nbd/device.ts';
 import type { InputOutput } from './block-nodes.ts';
 import { processPlaces } from './places.ts';
 import { type Qmp, withQmp } from './qmp.ts';
@@ -13,10 +14,16 @@ const limit = 30_000;
 const sharingLimit = 2_000;
 
 /** A disk and its process. */
-export interface LiveDisk {
+export interface ServedDisk {
   readonly key: string;
   readonly path: string;
   readonly pid: number;
+  /** Its block device; undefined where it has none. */
+  readonly device?: NbdDevice | undefined;
+}
+
+/** The same, with what its images are opened with. */
+export interface LiveDisk extends ServedDisk {
   readonly io: InputOutput;
 }
 
@@ -26,7 +33,7 @@ export interface LiveDisk {
  * @throws PluginError `DiskUnresponsive`, also after 30 s.
  */
 export async function withLiveDisk<T>(
-  { key, pid, path }: LiveDisk,
+  { key, pid, path }: ServedDisk,
   work: (qmp: Qmp) => Promise<T>,
 ): Promise<T> {
   waitsFor(`the process ${pid} of the image ${path}`, limit + sharingLimit);

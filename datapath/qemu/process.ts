@@ -16,6 +16,7 @@ import { moveDiskToScope } from '../disk-scope.ts';
 import { flushFailed } from '../flush.ts';
 import { type BlockNode, blockNodes, diskNode, type InputOutput, leafNode } from './block-nodes.ts';
 import type { LockedChain } from './chain.ts';
+import { diskExport } from './export.ts';
 import { listChainNodes } from './graph.ts';
 import { type ProcessPlaces, processPlaces } from './places.ts';
 import { QmpRefusal, withQmp } from './qmp.ts';
@@ -103,12 +104,11 @@ function commandLine(
 ): readonly string[] {
   // The options of old, where a comma separates, take no JSON.
   const chardev = `socket,id=qmp,path=${qmp.replaceAll(',', ',,')},server=on,wait=off`;
-  const exported = { type: 'nbd', id: diskNode, 'node-name': diskNode, name: diskNode, writable: !readOnly };
   return [
     ...['--chardev', chardev, '--monitor', 'chardev=qmp'],
     ...nodes.flatMap((node) => ['--blockdev', JSON.stringify(node)]),
     ...['--nbd-server', JSON.stringify({ addr: { type: 'unix', path: nbd } })],
-    ...['--export', JSON.stringify(exported)],
+    ...['--export', JSON.stringify(diskExport(diskNode, readOnly))],
   ];
 }
 

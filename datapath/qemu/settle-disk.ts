@@ -5,14 +5,16 @@ import { type LiveDisk, shareImage } from './live-disk.ts';
 import { forgetMerge } from './merge-job.ts';
 import { putOverlay } from './overlay.ts';
 import type { Qmp } from './qmp.ts';
+import { serveAgain } from './serve-again.ts';
 
 /**
- * Ends what calls that died have left: afterwards the disk's own image is that of its path, its locks are those of its
+ * Ends what calls that died have left: afterwards the disk is served, its own image is that of its path, its locks are those of its
  * images, and nothing else is open. A merge that is under way goes on.
  *
  * @throws as putOverlay.
  */
 export async function settleDisk(disk: LiveDisk, qmp: Qmp): Promise<void> {
+  await serveAgain(disk, qmp);
   const isMerging = (await forgetMerge(disk, qmp)) === 'merging';
   const chain = await listChainNodes(qmp);
   for (const node of await listImageNodes(qmp)) {

@@ -10,7 +10,9 @@ import { log } from '../../src/log.ts';
 import { openFiles } from '../../src/proc.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
 import { type ActivationRecord, withActivationState } from '../activation-state.ts';
+import { areRequestsHeld } from '../nbd/change-device.ts';
 import { processPlaces } from '../qemu/places.ts';
+import { endWait } from '../qemu/serve-again.ts';
 import { TapCtlError, tapCtl } from '../tapdisk/tap-ctl.ts';
 import { isPaused, isProcessOf, pausedMark, type WrittenDisk } from './written-disks.ts';
 
@@ -42,6 +44,19 @@ export async function pauseDisk(disk: WrittenDisk): Promise<boolean> {
 export async function resumeIdleDisk(disk: WrittenDisk): Promise<boolean> {
   if (!isPaused(disk)) return false;
   return await unlessAtWork(disk, () => resumeDisk(disk));
+}
+
+/**
+ * Has a disk served again whose users wait for that, for a call died while it made it grow; unless another call is at
+ * work on it, which sees to that itself.
+ */
+export async function serveIdleDisk(disk: WrittenDisk): Promise<void> {
+  const { key, path, pid, device } = disk;
+  if (pid === undefined || device === undefined || !areRequestsHeld(device) || isPaused(disk)) return;
+  await unlessAtWork(disk, async () => {
+    await endWait({ key, path, pid, device });
+    return true;
+  });
 }
 
 /**

@@ -1,6 +1,7 @@
 /**
  * The watcher of room, one on each host while disks are written: it pauses those whose filesystem is about to be full,
- * before a guest sees an error, and has them go on when there is room.
+ * before a guest sees an error, and has them go on when there is room. It also has disks served again that a call left
+ * unserved as it died.
  *
  * It remembers nothing: whether a disk is paused is for its process to say. So one that takes the place of another that
  * was killed goes on with what that one had done.
@@ -17,7 +18,7 @@ import { isAnyCallAtWork } from '../activation-state.ts';
 import { moveHelperToScope } from '../disk-scope.ts';
 import { lookerAt } from './look.ts';
 import { type Room, roomMarks, untilNextLook } from './marks.ts';
-import { pauseDisk, resumeIdleDisk } from './pause.ts';
+import { pauseDisk, resumeIdleDisk, serveIdleDisk } from './pause.ts';
 import { hasItsName, openRoomFile, roomPlaces } from './places.ts';
 import { folderOf, isPaused, isRunning, listWrittenDisks, type WrittenDisk } from './written-disks.ts';
 
@@ -36,6 +37,8 @@ const lockTimeout = 500;
 const disks = new Map<string, WrittenDisk>();
 /** The folders that are looked at. */
 const watched = new Set<string>();
+/** The disks that are being served again. */
+const serving = new Set<string>();
 
 async function main(): Promise<void> {
   logFor('room watcher');
@@ -111,6 +114,20 @@ function list(): void {
   }
   for (const folder of new Set([...disks.values()].map(folderOf))) {
     if (!watched.has(folder)) void watchFolder(folder);
+  }
+  for (const disk of listed) void serve(disk);
+}
+
+/** Sees to a disk that nobody serves since a call died. */
+async function serve(disk: WrittenDisk): Promise<void> {
+  if (serving.has(disk.key)) return;
+  serving.add(disk.key);
+  try {
+    await serveIdleDisk(disk);
+  } catch (error) {
+    log('error', `the disk ${disk.path} is not served again yet: ${String(error)}`);
+  } finally {
+    serving.delete(disk.key);
   }
 }
 

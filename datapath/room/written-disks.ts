@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { linkTarget, openFiles, processState } from '../../src/proc.ts';
 import { type ActivationRecord, imageKey, listRecords } from '../activation-state.ts';
+import type { NbdDevice } from '../nbd/device.ts';
 import { processPlaces } from '../qemu/places.ts';
 
 /** A disk that its process serves for writing, or is about to. */
@@ -14,6 +15,8 @@ export interface WrittenDisk {
   readonly pid: number | undefined;
   /** Of its tapdisk; undefined for a disk that QEMU serves. */
   readonly minor?: number | undefined;
+  /** Its block device; undefined where it has none. */
+  readonly device?: NbdDevice | undefined;
 }
 
 /** What the records of datapaths with processes have in common. */
@@ -21,17 +24,19 @@ interface ProcessRecord extends ActivationRecord {
   readonly scheme: string;
   readonly process?: { readonly pid: number };
   readonly tapdisk?: { readonly pid: number; readonly minor?: number };
+  readonly nbd?: NbdDevice;
 }
 
 const schemes: readonly unknown[] = ['qcow2+file', 'vhd+file'];
 
 /** All of which there is a record, whether they run or not. */
 export function listWrittenDisks(): readonly WrittenDisk[] {
-  return listRecords(isWritten).map(({ scheme, path, process, tapdisk }) => ({
+  return listRecords(isWritten).map(({ scheme, path, process, tapdisk, nbd }) => ({
     key: imageKey(scheme, path),
     path,
     pid: (process ?? tapdisk)?.pid,
     minor: tapdisk?.minor,
+    device: nbd,
   }));
 }
 

@@ -140,7 +140,7 @@ napi_value DescriptorOf(napi_env env, napi_callback_info info) {
 
 }  // namespace
 
-const DescriptorFunction kDescriptorFunctions[kDescriptorFunctionCount] = {
+const Function kDescriptorFunctions[kDescriptorFunctionCount] = {
     {"socketPair", SocketPair},
     {"sendDescriptors", SendDescriptors},
     {"receiveDescriptors", ReceiveDescriptors},

@@ -1,8 +1,8 @@
 #pragma once
 
-#include <node_api.h>
-
 #include <cstddef>
+
+#include "function.h"
 
 // Descriptors on their way from one process to another:
 //
@@ -14,10 +14,5 @@
 //   queuedMessages(socket) -> how many such messages wait there, or minus the errno
 //   descriptorOf(pid, descriptor) -> a duplicate of another process's, or minus the errno;
 //     pidfd_getfd(2), since Linux 5.6
-struct DescriptorFunction {
-  const char* name;
-  napi_callback callback;
-};
-
 inline constexpr size_t kDescriptorFunctionCount = 5;
-extern const DescriptorFunction kDescriptorFunctions[kDescriptorFunctionCount];
+extern const Function kDescriptorFunctions[kDescriptorFunctionCount];

@@ -44,6 +44,15 @@ interface Posix {
   queuedMessages(socket: number): number;
   /** pidfd_getfd(2), since Linux 5.6: a duplicate of another process's descriptor, or minus the errno. */
   descriptorOf(pid: number, descriptor: number): number;
+  /**
+   * A blocking stream socket that is connected, or minus the errno; the milliseconds, here and below, are for each
+   * read and write, and 0 is no limit.
+   */
+  connectUnix(path: string, milliseconds: number): number;
+  /** A blocking socket to the kernel (netlink(7)), or minus the errno. */
+  netlinkSocket(protocol: number, milliseconds: number): number;
+  /** Answers 0 or the errno. */
+  setSocketTimeout(socket: number, milliseconds: number): number;
 }
 
 let loaded: Posix | undefined;

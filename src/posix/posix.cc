@@ -12,7 +12,7 @@
 //   endDeadline(): from its return on, no deadline ends this process, nor does a later one
 //   exit(code): ends this process at once; Node's own waits for its threads
 //   alignedBuffer(length) -> memory that begins at a page, as direct I/O needs it
-// and those of descriptors.h.
+// and those of descriptors.h and sockets.h.
 #include <errno.h>
 #include <fcntl.h>
 #include <node_api.h>
@@ -30,6 +30,7 @@
 #include "deadline.h"
 #include "descriptors.h"
 #include "log.h"
+#include "sockets.h"
 
 namespace {
 
@@ -194,6 +195,9 @@ bool Export(napi_env env, napi_value exports, const char* name, napi_callback ca
 
 NAPI_MODULE_INIT() {
   for (const auto& [name, callback] : kDescriptorFunctions) {
+    if (!Export(env, exports, name, callback)) return nullptr;
+  }
+  for (const auto& [name, callback] : kSocketFunctions) {
     if (!Export(env, exports, name, callback)) return nullptr;
   }
   return Export(env, exports, "flock", Flock) && Export(env, exports, "syslog", Syslog) &&

@@ -18,6 +18,15 @@ export const imageFaultPoints = {
 export const runningFaultPoints = {
   'live-snapshot': ofRunning('live-snapshot'),
   'live-clone': ofRunning('live-clone'),
+  'live-resize': [
+    'live-resize.intent',
+    'live-resize.held',
+    'live-resize.unserved',
+    'live-resize.resized',
+    'live-resize.served',
+    'live-resize.connected',
+    'live-resize.grown',
+  ],
 } as const;
 
 function ofRunning(call: string): readonly string[] {

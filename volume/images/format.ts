@@ -17,7 +17,7 @@ export interface FormatDriver {
    */
   create(file: string, bytes: bigint, backing?: Backing): Promise<void> | void;
   /** Grows an image, durably; never makes one smaller. Whoever runs for it keeps `lock`, the locked image. */
-  grow(file: string, bytes: bigint, lock: number): Promise<void> | void;
+  grow(file: string, bytes: bigint, lock: number | undefined): Promise<void> | void;
   /** Completes a growing that was killed, or takes it back, where there is anything to do. */
   settle?(file: string, lock: number | undefined): Promise<void>;
   /** The size of an image's disk. */

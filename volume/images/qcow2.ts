@@ -32,7 +32,9 @@ export const qcow2Format: FormatDriver = {
 
   async grow(file, bytes, lock) {
     if (readQcow2Header(file).size >= bytes) return;
-    await qemuImg(['resize', '-q', '-f', 'qcow2', file, String(bytes)], file, { inherit: [lock] });
+    await qemuImg(['resize', '-q', '-f', 'qcow2', file, String(bytes)], file, {
+      inherit: lock === undefined ? [] : [lock],
+    });
     syncFile(file);
   },
 

@@ -68,7 +68,9 @@ export const vhdFormat: FormatDriver = {
   isEmpty: (file) => listHeldParts(file).length === 0,
 };
 
-async function setSize(file: string, bytes: bigint, lock: number): Promise<void> {
+async function setSize(file: string, bytes: bigint, lock: number | undefined): Promise<void> {
   if (readVhdHeader(file).size >= bytes) return;
-  await vhdUtil(['resize', '-f', '-n', file, '-s', String(bytes / mebibyte)], file, { inherit: [lock] });
+  await vhdUtil(['resize', '-f', '-n', file, '-s', String(bytes / mebibyte)], file, {
+    inherit: lock === undefined ? [] : [lock],
+  });
 }

@@ -14,14 +14,17 @@ import { ImageLocks } from '../images/lock.ts';
 import { imageFile } from '../layout/sr-folder.ts';
 import { getAttached } from '../sr/attached.ts';
 import { getVolume, requireWritable } from './base.ts';
+import { growRunning, hasSize } from './running.ts';
 import { roundSize } from './size.ts';
 
 /**
- * Volume.resize: grows a volume to at least `new_size` bytes; the new part reads as zeros.
+ * Volume.resize: grows a volume to at least `new_size` bytes; the new part reads as zeros. Its disk may run on this host
+ * meanwhile, whose users see the new size.
  *
  * @throws NamedError `Sr_not_attached`, `Volume_does_not_exist`, `Activated_on_another_host`; PluginError
- * `InvalidSize` for less than it has, `ReadOnlyVolume` for a snapshot, `VolumeInUse` while its disk runs,
- * `ImageMissing`, `ImageDamaged`, `VolumeTooBig`; as changeCatalog.
+ * `InvalidSize` for less than it has, `ReadOnlyVolume` for a snapshot, `VolumeInUse` while its disk is read only or
+ * its users cannot be told of another size, `SharableVolume` while a sharable disk runs, `ResizeFailed`, `NbdFailed`,
+ * `LoopFailed`, `DiskUnresponsive`, `ImageMissing`, `ImageDamaged`, `VolumeTooBig`; as changeCatalog.
  */
 export const resize: Handler<'Volume.resize'> = async ({ sr, key, new_size }) => {
   const attached = getAttached(sr);
@@ -38,6 +41,7 @@ export const resize: Handler<'Volume.resize'> = async ({ sr, key, new_size }) =>
         `The volume ${describeVolume(row)} has ${image.virtualSize} bytes and cannot shrink to ${size}: volumes only grow.`,
       );
     }
+    if (await growRunning(database, attached.path, row, size)) return;
     const file = imageFile(attached.path, image);
     const lock = await locks.takeOf(row, 'it is resized');
     if (lock === undefined) throw imageMissing(file);
@@ -50,7 +54,7 @@ export const resize: Handler<'Volume.resize'> = async ({ sr, key, new_size }) =>
       await driver.grow(file, size, lock);
     } catch (error) {
       // It may have grown all the same, as when only the flush failed: then the intent lets the next call see.
-      if (hasSize(driver.size, file, image.virtualSize)) removeIntent(database, image);
+      if (hasSize(image, file)) removeIntent(database, image);
       throw toStorageError(error, `a volume of ${size} bytes`, attached.path);
     }
     stopAt('resize', 'grown');
@@ -61,11 +65,3 @@ export const resize: Handler<'Volume.resize'> = async ({ sr, key, new_size }) =>
     });
   });
 };
-
-function hasSize(sizeOf: (file: string) => bigint, file: string, size: bigint): boolean {
-  try {
-    return sizeOf(file) === size;
-  } catch {
-    return false;
-  }
-}
