@@ -11,6 +11,10 @@ const all = {
   srs: iscsiFaultPoints,
   images: imageFaultPoints,
   merges: mergeFaultPoints,
-  running: { snapshot: runningFaultPoints['live-snapshot'], merge: runningMergeFaultPoints },
+  running: {
+    snapshot: runningFaultPoints['live-snapshot'],
+    resize: runningFaultPoints['live-resize'],
+    merge: runningMergeFaultPoints,
+  },
 };
 process.stdout.write(`${JSON.stringify(all, undefined, 2)}\n`);

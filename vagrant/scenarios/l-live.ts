@@ -24,9 +24,9 @@ interface Written {
 
 export const live: Scenario = {
   letter: 'l',
-  title: 'snapshots and merges under a disk that is written',
+  title: 'snapshots, merges and growth under a disk that is written',
   proves:
-    'a disk is snapshotted, and its images are merged, while its guest writes, which sees no error; others read the snapshots at once; other hosts are refused; whoever dies in between, call or host, loses nothing',
+    'a disk is snapshotted, grows, and its images are merged, while its guest writes, which sees no error; others read the snapshots at once; other hosts are refused; whoever dies in between, call or host, loses nothing',
   hosts: 3,
   async run(stage) {
     const { hosts, host, target, step, afterwards } = stage;
@@ -41,6 +41,9 @@ export const live: Scenario = {
     afterwards(() => written.writer.stop().catch(() => {}));
     const snapshots = await takeSnapshots(stage, sr, written);
     await mergeUnderIt(stage, sr, written, snapshots);
+    const { remove } = await putFaultPoints(host(1));
+    afterwards(remove);
+    await growUnderIt(stage, sr, written);
     await dieUnderIt(stage, sr, written);
     await loseTheHost(stage, sr, written);
     await step('SR.detach on all hosts', async () => {
@@ -99,12 +102,43 @@ async function mergeUnderIt(
   });
 }
 
+async function growUnderIt({ host, step }: Stage, sr: Sr, { volume, disk, writer }: Written): Promise<void> {
+  const { running } = await imageFaultPoints();
+  const { key } = volume;
+  let size = volume.virtual_size;
+  const resize = { sr: sr.uuid, key };
+  const seen = async (): Promise<bigint> =>
+    BigInt(await host(1).sh('blockdev --getsize64 "$1"', [disk.device]));
+  await step('Volume.resize while it writes', async () => {
+    const from = writer.count;
+    size += 4_194_304n;
+    await host(1).call('Volume.resize', { ...resize, new_size: size });
+    assert.equal(await seen(), size);
+    await writer.more(20, 120);
+    const refused = await host(2).refusal('Volume.resize', { ...resize, new_size: size + 4_194_304n });
+    assert.equal(refused.params[0], 'Activated_on_another_host');
+    return `${disk.device} has ${size} bytes; the longest write took ${longestGap(writer, from).toFixed(1)} s; on ${host(2).name}: ${refused.sentence}`;
+  });
+  await step(`Volume.resize, killed at ${running.resize.length} points`, async () => {
+    const from = writer.count;
+    for (const point of running.resize) {
+      size += 4_194_304n;
+      await callDies(host(1), 'Volume.resize', { ...resize, new_size: size }, point);
+      // Nobody makes another call: what watches over the host's disks sees to it.
+      await writer.more(20, 120);
+      await host(1).call('Volume.resize', { ...resize, new_size: size });
+      assert.equal(await seen(), size, point);
+    }
+    await writer.more(20, 120);
+    assert.equal((await host(2).call('Volume.stat', { sr: sr.uuid, key })).virtual_size, size);
+    return `${writer.count} blocks without an error, the longest write took ${longestGap(writer, from).toFixed(1)} s; ${size} bytes`;
+  });
+}
+
 /** Each call dies at each of its steps; the writer goes on. */
-async function dieUnderIt({ host, step, afterwards }: Stage, sr: Sr, written: Written): Promise<void> {
+async function dieUnderIt({ host, step }: Stage, sr: Sr, written: Written): Promise<void> {
   const { volume, writer } = written;
   const { running } = await imageFaultPoints();
-  const { remove } = await putFaultPoints(host(1));
-  afterwards(remove);
   const destroySnapshots = async (): Promise<void> => {
     for (const { key } of await host(1).call('SR.ls', { sr: sr.uuid }))
       if (key !== volume.key) await host(1).call('Volume.destroy', { sr: sr.uuid, key });

@@ -18,7 +18,7 @@ export type FaultPoints = Readonly<
 export interface ImageFaultPoints {
   readonly images: Readonly<Record<string, readonly string[]>>;
   readonly merges: Readonly<Record<'replace' | 'move', readonly string[]>>;
-  readonly running: Readonly<Record<'snapshot' | 'merge', readonly string[]>>;
+  readonly running: Readonly<Record<'snapshot' | 'resize' | 'merge', readonly string[]>>;
 }
 
 /** The points of calls on SRs. */
