@@ -18,7 +18,13 @@ beforeEach(async () => {
   socket = join(folder, 'socket');
   const image = join(folder, 'image');
   execFileSync('qemu-img', ['create', '-q', '-f', 'raw', image, String(size)]);
-  server = spawn('qemu-nbd', ['--persistent', '--format=raw', '--export-name=disk', `--socket=${socket}`, image]);
+  server = spawn('qemu-nbd', [
+    '--persistent',
+    '--format=raw',
+    '--export-name=disk',
+    `--socket=${socket}`,
+    image,
+  ]);
   while (!existsSync(socket)) await new Promise((resolve) => setTimeout(resolve, 5));
 });
 afterEach(async () => {

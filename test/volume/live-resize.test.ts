@@ -80,25 +80,30 @@ describe.each(formats)('a running disk in %s', (format) => {
   const faults = runningFaultPoints['live-resize'].filter((fault) =>
     format === 'qcow2'
       ? fault !== 'live-resize.connected'
-      : !['live-resize.held', 'live-resize.unserved', 'live-resize.served', 'live-resize.connected'].includes(fault),
+      : !['live-resize.held', 'live-resize.unserved', 'live-resize.served', 'live-resize.connected'].includes(
+          fault,
+        ),
   );
 
-  it.each(faults)('that grows and is killed after %s has all its bytes, and grows with the next call', async (fault) => {
-    const volume = await volumes.makeVolume(size);
-    const guest = await guests.start(volume);
-    await guest.write(1, 0);
-    const stays = await canStay(guest);
-    await volumes.die(fault, 'Volume.resize', { sr, key: volume.key, new_size: grown });
-    await volumes.call('Volume.resize', { sr, key: volume.key, new_size: grown });
-    expect((await guests.stat(volume)).virtual_size).toBe(grown);
-    if (stays) await guest.leave();
-    const next = await guests.start(volume);
-    await next.expect(1, 0);
-    await next.write(2, 7 * MiB);
-    await guests.stop(volume, next);
-    expect(await guests.content(volume)).toEqual([1, 0, 0, 0]);
-    checkConsistent(volumes);
-  });
+  it.each(faults)(
+    'that grows and is killed after %s has all its bytes, and grows with the next call',
+    async (fault) => {
+      const volume = await volumes.makeVolume(size);
+      const guest = await guests.start(volume);
+      await guest.write(1, 0);
+      const stays = await canStay(guest);
+      await volumes.die(fault, 'Volume.resize', { sr, key: volume.key, new_size: grown });
+      await volumes.call('Volume.resize', { sr, key: volume.key, new_size: grown });
+      expect((await guests.stat(volume)).virtual_size).toBe(grown);
+      if (stays) await guest.leave();
+      const next = await guests.start(volume);
+      await next.expect(1, 0);
+      await next.write(2, 7 * MiB);
+      await guests.stop(volume, next);
+      expect(await guests.content(volume)).toEqual([1, 0, 0, 0]);
+      checkConsistent(volumes);
+    },
+  );
 
   it.each(faults)('that is killed after %s, and let go, has one size wherever one asks', async (fault) => {
     const volume = await volumes.makeVolume(size);
@@ -149,7 +154,8 @@ describe('a running disk', () => {
     const disk = { uri: uri[0] as string, domain: '0' };
     const device = await disks.device(disk.uri);
     await disks.call('Datapath.activate', disk);
-    const sizeOf = (): string => execFileSync('blockdev', ['--getsize64', device], { encoding: 'utf8' }).trim();
+    const sizeOf = (): string =>
+      execFileSync('blockdev', ['--getsize64', device], { encoding: 'utf8' }).trim();
     expect(sizeOf()).toBe(String(size));
     await volumes.die('live-resize.intent', 'Volume.resize', { sr, key, new_size: grown });
     await volumes.call('Volume.resize', { sr, key, new_size: grown });

@@ -16,7 +16,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { debianSources, indexTargetsFormat, transportOptions } from './apt-sources.ts';
-import { buildInitramfs } from './initramfs.ts';
+import { buildInitramfs, guestContent, machineContent } from './initramfs.ts';
 import { architecture, packages, recipeHash, release, rootMebibytes } from './recipe.ts';
 
 /** The name of the box, for Vagrant. */
@@ -174,7 +174,19 @@ async function assemble(work: string, step: Step): Promise<void> {
   const kernel = readdirSync(join(root, 'lib/modules'))[0];
   if (kernel === undefined) throw new BoxBuildError('No kernel was installed.');
   await step('the kernel', 'cp', [join(root, `boot/vmlinuz-${kernel}`), join(work, 'vmlinuz')]);
-  await buildInitramfs(root, kernel, join(work, 'initramfs'), join(work, 'initrd.img'), step);
+  const tree = join(work, 'initramfs');
+  await buildInitramfs(root, kernel, machineContent, tree, join(work, 'initrd.img'), step);
+  // Of guests that a machine runs which was started with the hypervisor.
+  mkdirSync(join(root, 'usr/lib/lab'));
+  await buildInitramfs(root, kernel, guestContent, tree, join(root, 'usr/lib/lab/guest.img'), step);
+  // QEMU takes no packed one.
+  await step('the hypervisor', 'sh', [
+    '-c',
+    'gzip -cd "$1"/boot/xen-*.gz >"$2"',
+    'unpack',
+    root,
+    join(work, 'xen.elf'),
+  ]);
   const raw = join(work, 'root.raw');
   // Machines lose their power in the lab, and nobody looks their filesystems over when they start anew.
   await step('the root filesystem', 'nice', [

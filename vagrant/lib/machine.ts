@@ -67,6 +67,17 @@ export class Machine {
     await this.waitForSsh(timeout);
   }
 
+  /**
+   * Changes the XML by which libvirt defines a machine without power, for its next start.
+   *
+   * @returns how it was.
+   */
+  async redefine(edit: (xml: string) => string): Promise<string> {
+    const before = await this.#context.virsh.run(['dumpxml', '--inactive', '--security-info', this.#id()]);
+    await this.#context.virsh.runWithXml(['define'], edit(before));
+    return before;
+  }
+
   /** Stops its processors; its disks, its network and its clock wait with it. */
   async freeze(): Promise<void> {
     await this.#context.virsh.run(['suspend', this.#id()]);

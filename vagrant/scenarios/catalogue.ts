@@ -11,6 +11,7 @@ import { powerOff } from './i-power-off.ts';
 import { images } from './j-images.ts';
 import { killImages } from './k-kill-images.ts';
 import { live } from './l-live.ts';
+import { xen } from './m-xen.ts';
 import type { Scenario } from './scenario.ts';
 
 export const catalogue: readonly Scenario[] = [
@@ -26,4 +27,5 @@ export const catalogue: readonly Scenario[] = [
   images,
   killImages,
   live,
+  xen,
 ];

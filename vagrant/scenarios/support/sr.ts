@@ -77,6 +77,8 @@ export async function detachSr(hosts: readonly Host[], { uuid }: Sr): Promise<vo
 export interface ActiveDisk {
   /** A block device of that host. */
   readonly device: string;
+  /** What a guest's disk is made of, as Datapath.attach said. */
+  readonly xenDisk?: Configuration | undefined;
   deactivate(): Promise<void>;
 }
 
@@ -94,6 +96,7 @@ export async function activate(host: Host, volume: Volume, domain = 'u0_lab'): P
     throw new Error(`${scheme} gave no block device: ${JSON.stringify(implementations)}`);
   return {
     device,
+    xenDisk: implementations.find(([tag]) => tag === 'XenDisk')?.[1],
     async deactivate() {
       await host.call('Datapath.deactivate', disk, { scheme });
       await host.call('Datapath.detach', disk, { scheme });
