@@ -1,6 +1,11 @@
 import { loadProvider } from '../../volume/providers/provider.ts';
 import { findAttached, listAttached } from '../../volume/sr/attached.ts';
-import { describeRoom, listPausedImages, mebibytes } from '../../volume/sr/room.ts';
+import {
+  describeLostDisks,
+  describeRoom,
+  listPausedImages,
+  mebibytes,
+} from '../../volume/sr/running-disks.ts';
 import { readFlags, type Terminal } from '../command.ts';
 
 /** `gfs2-sr sr status` */
@@ -11,6 +16,8 @@ export async function status(args: readonly string[], { print }: Terminal): Prom
     if (sr === undefined) continue;
     // First, for it needs no answer of the storage.
     for (const image of listPausedImages(sr)) print(`${uuid}: paused ${image}`);
+    const lost = describeLostDisks(sr);
+    if (lost !== undefined) print(`${uuid}: ${lost}`);
     try {
       const { space, health } = await loadProvider(sr.provider);
       const storage = await health?.(sr);

@@ -20,7 +20,14 @@ import { lookerAt } from './look.ts';
 import { type Room, roomMarks, untilNextLook } from './marks.ts';
 import { pauseDisk, resumeIdleDisk, serveIdleDisk } from './pause.ts';
 import { hasItsName, openRoomFile, roomPlaces } from './places.ts';
-import { folderOf, isPaused, isRunning, listWrittenDisks, type WrittenDisk } from './written-disks.ts';
+import {
+  folderOf,
+  isPaused,
+  isRunning,
+  listLostDisks,
+  listWrittenDisks,
+  type WrittenDisk,
+} from './written-disks.ts';
 
 /** Milliseconds between looks at the list of disks; new ones are told. */
 const listEvery = 1_000;
@@ -39,6 +46,8 @@ const disks = new Map<string, WrittenDisk>();
 const watched = new Set<string>();
 /** The disks that are being served again. */
 const serving = new Set<string>();
+/** The disks of which the log says that they have lost their processes. */
+const told = new Set<string>();
 
 async function main(): Promise<void> {
   logFor('room watcher');
@@ -116,6 +125,21 @@ function list(): void {
     if (!watched.has(folder)) void watchFolder(folder);
   }
   for (const disk of listed) void serve(disk);
+  tellLost();
+}
+
+/** Says of each disk whose process has ended under its users that it has, once. */
+function tellLost(): void {
+  const lost = listLostDisks();
+  for (const { key, path } of lost) {
+    if (told.has(key)) continue;
+    told.add(key);
+    log(
+      'error',
+      `the process of the running disk ${path} has ended, and what uses the disk gets I/O errors: shut that down by force, and start it again`,
+    );
+  }
+  for (const key of told) if (!lost.some((disk) => disk.key === key)) told.delete(key);
 }
 
 /** Sees to a disk that nobody serves since a call died. */

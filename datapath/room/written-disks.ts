@@ -31,17 +31,33 @@ const schemes: readonly unknown[] = ['qcow2+file', 'vhd+file'];
 
 /** All of which there is a record, whether they run or not. */
 export function listWrittenDisks(): readonly WrittenDisk[] {
-  return listRecords(isWritten).map(({ scheme, path, process, tapdisk, nbd }) => ({
+  return listRecords(isServed)
+    .filter(({ mode }) => mode === 'read-write')
+    .map(toDisk);
+}
+
+/**
+ * The disks of this host that are in use, and whose processes have ended all the same: what uses them gets I/O errors.
+ */
+export function listLostDisks(): readonly WrittenDisk[] {
+  return listRecords(isServed)
+    .filter(({ domains }) => domains.length > 0)
+    .map(toDisk)
+    .filter((disk) => !isRunning(disk));
+}
+
+function toDisk({ scheme, path, process, tapdisk, nbd }: ProcessRecord): WrittenDisk {
+  return {
     key: imageKey(scheme, path),
     path,
     pid: (process ?? tapdisk)?.pid,
     minor: tapdisk?.minor,
     device: nbd,
-  }));
+  };
 }
 
-function isWritten(record: ActivationRecord): record is ProcessRecord {
-  return record.mode === 'read-write' && schemes.includes((record as Partial<ProcessRecord>).scheme);
+function isServed(record: ActivationRecord): record is ProcessRecord {
+  return schemes.includes((record as Partial<ProcessRecord>).scheme);
 }
 
 /** The folder that a disk's image is in: its filesystem is the one that is written. */

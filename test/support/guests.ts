@@ -35,6 +35,11 @@ export class Guests {
   async stop(volume: Volume, guest: Guest): Promise<void> {
     await guest.leave();
     const [uri = ''] = (await this.stat(volume)).uri;
+    await this.letGo(uri);
+  }
+
+  /** Lets a disk go. */
+  async letGo(uri: string): Promise<void> {
     await this.#disks.call('Datapath.deactivate', { uri, domain: '1' });
     await this.#disks.call('Datapath.detach', { uri, domain: '1' });
   }

@@ -202,6 +202,25 @@ describe.each(formats)('disks in %s', (format) => {
     await destroyAll();
   });
 
+  it('a disk whose process was killed says so until it is let go, and has all that was flushed', async () => {
+    const volume = await volumes.makeVolume(BigInt(4 * MiB));
+    const guest = await guests.start(volume);
+    await guest.write(1, 0);
+    expect((await volumes.call('SR.stat', { sr })).health).toEqual(['Healthy', '']);
+    guests.kill();
+    await guest.leave();
+    const [kind, said] = (await volumes.call('SR.stat', { sr })).health;
+    expect(kind).toBe('Healthy');
+    expect(said).toContain(`${imageOf(volume)} has ended, and what uses it gets I/O errors`);
+    const [uri = ''] = volume.uri;
+    await guests.letGo(uri);
+    expect((await volumes.call('SR.stat', { sr })).health).toEqual(['Healthy', '']);
+    const next = await guests.start(volume);
+    await next.expect(1, 0);
+    await guests.stop(volume, next);
+    await destroyAll();
+  });
+
   it('a process that took a snapshot keeps the locks of all its images, and lets them go with itself', async () => {
     const volume = await volumes.makeVolume(BigInt(4 * MiB));
     const guest = await guests.start(volume);

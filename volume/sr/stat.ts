@@ -5,7 +5,7 @@ import { loadProvider, type Space } from '../providers/provider.ts';
 import { type AttachedSr, getAttached } from './attached.ts';
 import { describeSr } from './description.ts';
 import { watchHealth } from './health-watch.ts';
-import { describeRoom } from './room.ts';
+import { describeLostDisks, describeRoom } from './running-disks.ts';
 
 /** Milliseconds to wait for others: who asks how an SR is wants to hear of what they wait for. */
 const patience = 20_000;
@@ -32,7 +32,11 @@ export const stat: Handler<'SR.stat'> = async ({ sr }) => {
     });
     const space = measure(attached, provider.space);
     const health = healthOf(catalog) ?? storage?.health ?? ['Healthy', ''];
-    return form(catalog.identity, space, withRoom(health, describeRoom(attached, space)));
+    return form(
+      catalog.identity,
+      space,
+      withDisks(health, [describeLostDisks(attached), describeRoom(attached, space)]),
+    );
   } catch (error) {
     // Whoever has the catalog may wait for a storage that was well when it was asked.
     const now = isLockTimeout(error) ? await provider.health?.(attached) : undefined;
@@ -51,8 +55,8 @@ function measure(sr: AttachedSr, space: (sr: AttachedSr) => Space): Space {
 }
 
 /** An SR without room is healthy to xapi, which would not list the volumes of another: so nobody could make room. */
-function withRoom([kind, said]: Health, room: string | undefined): Health {
-  return room === undefined ? [kind, said] : [kind, said === '' ? room : `${said} ${room}`];
+function withDisks([kind, said]: Health, sentences: readonly (string | undefined)[]): Health {
+  return [kind, [said, ...sentences].filter((each) => each !== undefined && each !== '').join(' ')];
 }
 
 function healthOf({ destroying }: Pick<Catalog, 'destroying'>): Health | undefined {
