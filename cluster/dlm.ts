@@ -110,6 +110,20 @@ export function kernelLockspaces(): readonly string[] {
   return existsSync(folder) ? readdirSync(folder) : [];
 }
 
+/**
+ * Whether the locks of a lockspace of this host go on: the kernel has ended the last change of its members. It gives up
+ * what it has of that as soon as dlm_controld stops the lockspace, and has all of it before the locks go on
+ * (fs/dlm/member.c and recoverd.c, DLM_RS_DONE).
+ */
+export function isGoingOn(lockspace: string): boolean {
+  try {
+    const status = Number.parseInt(readFileSync(`/sys/kernel/dlm/${lockspace}/recover_status`, 'utf8'), 16);
+    return (status & 0x40) !== 0;
+  } catch {
+    return false;
+  }
+}
+
 /** The running dlm_controld: its process, and when it started in milliseconds since 1970; undefined when none runs. */
 export function dlmDaemon(): { readonly pid: number; readonly startedAt: number } | undefined {
   const file = '/run/dlm_controld/dlm_controld.pid';

@@ -1,5 +1,6 @@
 /** The cluster that a shared SR stands on: corosync, dlm and fencing of this host. */
 import { askCorosync, type Corosync } from './corosync.ts';
+import { dlmDaemon, isGoingOn } from './dlm.ts';
 import { collectLockspaceFacts, lockspaceNodes, waitSentence } from './lockspaces.ts';
 import { checkRequirements, collectFacts } from './requirements.ts';
 
@@ -65,6 +66,8 @@ export async function lockspaceMembers(lockspace: string): Promise<readonly Clus
  * @param lockspace its name: what stands after the colon in a gfs2's lock table.
  */
 export async function lockspaceWait(lockspace: string): Promise<string | undefined> {
+  // As a rule: asking daemons takes more of a busy host's time than all else that a call does.
+  if (isGoingOn(lockspace) && dlmDaemon() !== undefined) return undefined;
   return waitSentence(await collectLockspaceFacts(lockspace));
 }
 

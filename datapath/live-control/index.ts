@@ -3,7 +3,5 @@ export type { LiveDisk } from '../qemu/live-disk.ts';
 export { askMerge, endMerge, giveUpMerge, type MergeState, startMerge } from '../qemu/live-merge.ts';
 export { listRunningDisks, type RunningDisk } from '../qemu/process.ts';
 export { reviveRoomWatcher } from '../room/keep-watched.ts';
-export { type RoomMarks, roomMarks } from '../room/marks.ts';
-export { listLostDisks, listPausedDisks, type WrittenDisk } from '../room/written-disks.ts';
 export { type GrowableDisk, withGrowableDisk } from './grow-disk.ts';
 export { mayRunHere, type SwitchableDisk, withRunningDisk, withSwitchableDisk } from './running-disk.ts';

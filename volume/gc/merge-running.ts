@@ -2,12 +2,12 @@
 import { closeSync, constants, openSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { listPausedDisks } from '../../datapath/live-control/disk-states.ts';
 import {
   askMerge,
   endMerge,
   giveUpMerge,
   type LiveDisk,
-  listPausedDisks,
   type MergeState,
   mayRunHere,
   startMerge,

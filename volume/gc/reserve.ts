@@ -1,6 +1,6 @@
 /** Room that garbage collection keeps on an SR's storage, for merges when all other room is taken. */
 import { rmSync } from 'node:fs';
-import { roomMarks } from '../../datapath/live-control/index.ts';
+import { roomMarks } from '../../datapath/live-control/disk-states.ts';
 import { log } from '../../src/log.ts';
 import { changeCatalog } from '../catalog/catalog.ts';
 import { allocatedSize } from '../images/allocation.ts';

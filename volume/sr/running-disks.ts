@@ -4,7 +4,7 @@ import {
   listPausedDisks,
   roomMarks,
   type WrittenDisk,
-} from '../../datapath/live-control/index.ts';
+} from '../../datapath/live-control/disk-states.ts';
 import { imagesFolder } from '../layout/sr-folder.ts';
 import type { Space } from '../providers/provider.ts';
 import type { AttachedSr } from './attached.ts';
