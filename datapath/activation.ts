@@ -25,18 +25,18 @@ export async function activateDisk<R extends ActivationRecord, Server>(
     const isWatched = mode === 'read-write' && driver.canPause;
     if (isWatched) await keepRoomWatched();
     if (active === undefined) await start(driver, { disk, domain, mode }, state);
-    else join(driver, { disk, domain, mode }, state, active);
+    else await join(driver, { disk, domain, mode }, state, active);
     if (isWatched) tellWatcher();
   });
 }
 
 /** Gives one more domain a disk that is active already. */
-function join<R extends ActivationRecord, Server>(
+async function join<R extends ActivationRecord, Server>(
   driver: DiskDriver<R, Server>,
   { disk, domain, mode }: Activation,
   state: ActivationState<R>,
   { record, server }: ActiveDisk<R, Server>,
-): void {
+): Promise<void> {
   const holder = record.domains[0] ?? domain;
   if (record.mode !== mode || record.sharable !== disk.sharable) {
     const how = `${record.mode}${record.sharable ? ' and sharable' : ''}`;
@@ -44,7 +44,7 @@ function join<R extends ActivationRecord, Server>(
   }
   const rival = mode === 'read-write' && !disk.sharable ? findRival(record.domains, domain) : undefined;
   if (rival !== undefined) throw inUse(disk.path, `is active read-write for ${describeDomain(rival)}`);
-  driver.publish(disk, server, record);
+  await driver.publish(disk, server, record);
   if (!record.domains.includes(domain)) state.write({ ...record, domains: [...record.domains, domain] });
 }
 

@@ -38,7 +38,7 @@ export interface DiskDriver<R extends ActivationRecord, Server> {
    */
   start(activation: Activation, state: ActivationState<R>): Promise<void>;
   /** Sees to it that users of an active disk find its server. */
-  publish(disk: Disk, server: Server, record: R): void;
+  publish(disk: Disk, server: Server, record: R): Promise<void> | void;
   /**
    * Flushes what was written, and ends the server and its locks.
    *

@@ -1,4 +1,4 @@
-/** Growth of disks that run on this host. */
+/** Growth of disks that run on this host. A tapdisk lets none of its disks have another size (tapdisk-vbd.c of blktap). */
 import { PluginError } from '../../src/smapi/errors.ts';
 import { type ActivationRecord, isRecorded } from '../activation-state.ts';
 import { type DiskDriver, diskOf } from '../disk.ts';
@@ -6,9 +6,7 @@ import { growLoop } from '../loop/binding.ts';
 import { qcow2FileDriver } from '../qcow2+file/driver.ts';
 import { growDisk } from '../qemu/live-resize.ts';
 import { rawFileDriver } from '../raw+file/driver.ts';
-import { growTapdisk } from '../tapdisk/live-resize.ts';
-import { vhdFileDriver } from '../vhd+file/driver.ts';
-import { withActive, withRunningDisk, withRunningTapdisk } from './running-disk.ts';
+import { withActive, withRunningDisk } from './running-disk.ts';
 
 /** A disk of this host that can grow while it runs. */
 export interface GrowableDisk {
@@ -16,17 +14,17 @@ export interface GrowableDisk {
    * Grows the image, and what users of the disk see of it; they see no error meanwhile.
    *
    * @param bytes the new size.
-   * @param growImage grows the image's file; it is called where nobody but the caller can do that.
+   * @param growFile grows the image's file; it is called where what serves the disk does not.
    * @throws PluginError `VolumeInUse` where the users cannot be told, `ResizeFailed`, `NbdFailed`, `LoopFailed`,
-   * `DiskUnresponsive`; as `growImage`.
+   * `DiskUnresponsive`; as `growFile`.
    */
-  readonly growTo: (bytes: bigint, growImage: (lock: number | undefined) => Promise<void>) => Promise<void>;
+  readonly growTo: (bytes: bigint, growFile: () => Promise<void> | void) => Promise<void>;
 }
 
 /**
  * Does something with a disk that this host runs read-write, while no other call activates it or lets it go.
  *
- * @param uri of the disk.
+ * @param uri of the disk, in qcow2 or raw.
  * @returns undefined where this host does not run it.
  * @throws as withSwitchableDisk; PluginError `SharableVolume`, as other hosts may run a sharable one too.
  */
@@ -39,17 +37,12 @@ export async function withGrowableDisk<T>(
   if (has(qcow2FileDriver)) {
     return await withRunningDisk(uri, (disk) => work({ growTo: (bytes) => growDisk(disk, Number(bytes)) }));
   }
-  if (has(vhdFileDriver)) {
-    return await withRunningTapdisk(uri, (disk) =>
-      work({ growTo: (bytes, growImage) => growTapdisk(disk, bytes, growImage) }),
-    );
-  }
   if (!has(rawFileDriver)) return undefined;
   return await withActive(rawFileDriver, uri, async ({ path, sharable }, { number }) => {
     if (sharable) throw sharableDisk(path);
     return await work({
-      growTo: async (_, growImage) => {
-        await growImage(undefined);
+      growTo: async (_, growFile) => {
+        await growFile();
         growLoop(number);
       },
     });

@@ -62,14 +62,13 @@ export async function withRunningDisk<T>(
   });
 }
 
-/** The same with a disk in vhd. */
-export async function withRunningTapdisk<T>(
+async function withRunningTapdisk<T>(
   uri: string,
   work: (disk: LiveTapdisk) => Promise<T>,
 ): Promise<T | undefined> {
-  return await withActive(vhdFileDriver, uri, async (disk, { pid, minor }, { nbd }) => {
+  return await withActive(vhdFileDriver, uri, async (disk, { pid, minor }) => {
     if (minor === undefined) return undefined;
-    const live = { key: disk.key, path: disk.path, pid, minor, device: nbd };
+    const live = { key: disk.key, path: disk.path, pid, minor };
     await settleTapdisk(live);
     return await work(live);
   });

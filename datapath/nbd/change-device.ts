@@ -2,13 +2,13 @@
  * Changes of NBD devices that are in use: another size, and another connection in place of one that was lost, without
  * an error for those who use them (NBD_CMD_RECONFIGURE of linux/nbd-netlink.h; drivers/block/nbd.c).
  */
-import { fstatSync, readFileSync, writeFileSync } from 'node:fs';
+import { fstatSync, writeFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Attribute, NetlinkRefusal, nested, u32, u64, withFamily } from '../../src/netlink/generic.ts';
 import { programName } from '../../src/proc.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
-import { isConnected, type NbdDevice, nbdPath, sizeOf } from './device.ts';
+import { type NbdDevice, nbdPath, sizeOf } from './device.ts';
 import { openExport } from './open-export.ts';
 
 const reconfigure = 3;
@@ -19,7 +19,7 @@ const attributes = { index: 1, size: 2, sockets: 7, deadTimeout: 8, socketItem: 
 const holdLimit = 600;
 /**
  * Milliseconds after which the kernel looks what has become of a request: one that was under way when the connection
- * was lost is sent anew then. 30 s is what it has without us; a shorter time also says that requests wait.
+ * was lost is sent anew then. 30 s is what it has without us.
  */
 const usualLook = 30_000;
 const heldLook = 1_000;
@@ -48,15 +48,6 @@ export function requireChangeable(device: NbdDevice, path: string): void {
 export function holdRequests(device: NbdDevice): void {
   lookAfter(device, heldLook);
   change(device, [u64(attributes.deadTimeout, holdLimit)]);
-}
-
-/** Whether requests wait when the connection is lost: a call that died may have left it so. */
-export function areRequestsHeld(device: NbdDevice): boolean {
-  try {
-    return isConnected(device) && Number(readFileSync(lookFile(device), 'utf8')) === heldLook;
-  } catch {
-    return false;
-  }
 }
 
 /** Has requests fail again when the connection is lost. */

@@ -63,7 +63,10 @@ export const qcow2FileDriver: DiskDriver<ProcessRecord, DiskServer> = {
   serves: ({ serving }) => serving,
   describe: ({ pid }) => `is active in process ${pid} (qemu-storage-daemon)`,
   start,
-  publish: ({ key }, _server, { nbd }) => publishDevice(key, nbd),
+  async publish({ key, path }, { pid }, { nbd }) {
+    publishDevice(key, nbd);
+    await endWait({ key, path, pid, device: nbd });
+  },
   async stop({ key, path }, { pid }, record, lossy) {
     // It has to write its last, for which there is room.
     await resumeDisk({ key, path, pid });

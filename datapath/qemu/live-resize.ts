@@ -2,6 +2,7 @@
  * Growth of a disk that runs. QEMU lets nothing grow that it serves by NBD, so the disk is not served for a moment: what
  * its users ask for meanwhile waits, and is sent anew on a connection that takes the lost one's place.
  */
+import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { faultPoint } from '../../src/fault-point.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
@@ -34,7 +35,8 @@ export async function growDisk(disk: LiveDisk, bytes: number): Promise<void> {
     if ((await sizeOfNode(qmp, node)) >= bytes) return;
     requireTellable(disk);
     const { device } = disk;
-    if (device !== undefined) {
+    writeFileSync(processPlaces(disk.key).growing, '', { mode: 0o600 });
+    if (device !== undefined && isConnected(device)) {
       holdRequests(device);
       await sleep(drainTime);
     }

@@ -5,6 +5,7 @@
  *   nbd    the socket of the disk
  *   qmp    the socket of its control
  *   log    what the process printed
+ *   growing  there while a call makes the disk grow, for which it is not served for a moment
  */
 import { join } from 'node:path';
 import { hostPaths } from '../../src/host-paths.ts';
@@ -15,6 +16,7 @@ export interface ProcessPlaces {
   readonly nbd: string;
   readonly qmp: string;
   readonly log: string;
+  readonly growing: string;
 }
 
 /** For an image's key. */
@@ -26,5 +28,6 @@ export function processPlaces(key: string): ProcessPlaces {
     nbd: join(folder, 'nbd'),
     qmp: join(folder, 'qmp'),
     log: join(folder, 'log'),
+    growing: join(folder, 'growing'),
   };
 }

@@ -1,10 +1,12 @@
+import { existsSync, rmSync } from 'node:fs';
 import { faultPoint } from '../../src/fault-point.ts';
-import { areRequestsHeld, reconnectNbd, releaseRequests } from '../nbd/change-device.ts';
-import { countClients } from '../nbd/device.ts';
+import { reconnectNbd, releaseRequests } from '../nbd/change-device.ts';
+import { countClients, isConnected } from '../nbd/device.ts';
 import { diskNode } from './block-nodes.ts';
 import { servedNode, serveNode } from './export.ts';
 import { topNode } from './graph.ts';
 import { type ServedDisk, withLiveDisk } from './live-disk.ts';
+import { processPlaces } from './places.ts';
 import type { Qmp } from './qmp.ts';
 
 /**
@@ -12,17 +14,23 @@ import type { Qmp } from './qmp.ts';
  *
  * @throws PluginError `NbdFailed`.
  */
-export async function serveAgain({ device }: ServedDisk, qmp: Qmp): Promise<void> {
+export async function serveAgain({ key, device }: ServedDisk, qmp: Qmp): Promise<void> {
   if ((await servedNode(qmp)) === undefined) {
     await serveNode(qmp, await topNode(qmp));
     faultPoint('live-resize.served');
   }
-  if (device === undefined || !areRequestsHeld(device)) return;
-  if (countClients(device.socket) === 0) {
-    await reconnectNbd(device, diskNode);
+  if (!isGrowing(key)) return;
+  if (device !== undefined && isConnected(device)) {
+    if (countClients(device.socket) === 0) await reconnectNbd(device, diskNode);
     faultPoint('live-resize.connected');
+    releaseRequests(device);
   }
-  releaseRequests(device);
+  rmSync(processPlaces(key).growing, { force: true });
+}
+
+/** Whether a call makes a disk grow, or died at that. */
+export function isGrowing(key: string): boolean {
+  return existsSync(processPlaces(key).growing);
 }
 
 /**
@@ -32,6 +40,6 @@ export async function serveAgain({ device }: ServedDisk, qmp: Qmp): Promise<void
  * @throws as serveAgain; PluginError `DiskUnresponsive`.
  */
 export async function endWait(disk: ServedDisk): Promise<void> {
-  if (disk.device === undefined || !areRequestsHeld(disk.device)) return;
+  if (!isGrowing(disk.key)) return;
   await withLiveDisk(disk, (qmp) => serveAgain(disk, qmp));
 }

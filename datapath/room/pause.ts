@@ -10,9 +10,8 @@ import { log } from '../../src/log.ts';
 import { openFiles } from '../../src/proc.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
 import { type ActivationRecord, withActivationState } from '../activation-state.ts';
-import { areRequestsHeld } from '../nbd/change-device.ts';
 import { processPlaces } from '../qemu/places.ts';
-import { endWait } from '../qemu/serve-again.ts';
+import { endWait, isGrowing } from '../qemu/serve-again.ts';
 import { TapCtlError, tapCtl } from '../tapdisk/tap-ctl.ts';
 import { isPaused, isProcessOf, pausedMark, type WrittenDisk } from './written-disks.ts';
 
@@ -52,7 +51,7 @@ export async function resumeIdleDisk(disk: WrittenDisk): Promise<boolean> {
  */
 export async function serveIdleDisk(disk: WrittenDisk): Promise<void> {
   const { key, path, pid, device } = disk;
-  if (pid === undefined || device === undefined || !areRequestsHeld(device) || isPaused(disk)) return;
+  if (pid === undefined || !isGrowing(key) || isPaused(disk)) return;
   await unlessAtWork(disk, async () => {
     await endWait({ key, path, pid, device });
     return true;

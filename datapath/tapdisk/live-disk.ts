@@ -1,5 +1,5 @@
 /** A disk in vhd that runs on this host, and goes on running while it gets another image. */
-import { closeSync, existsSync, fstatSync, statSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { waitsFor } from '../../src/deadline.ts';
 import { faultPoint } from '../../src/fault-point.ts';
 import { recordImageHolder } from '../../src/locks/image-holder.ts';
@@ -7,11 +7,10 @@ import { openKeptLocks } from '../../src/locks/kept-locks.ts';
 import { listFolder } from '../../src/proc.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
 import { openLockedImage } from '../image.ts';
-import type { NbdDevice } from '../nbd/device.ts';
 import { shareImage } from '../qemu/live-disk.ts';
 import type { Overlay } from '../qemu/overlay.ts';
 import { pausedMark } from '../room/written-disks.ts';
-import { reopenImage } from './reopen.ts';
+import { pauseTapdisk, unpauseTapdisk } from './process.ts';
 import { TapCtlError } from './tap-ctl.ts';
 
 /** Milliseconds for a tapdisk to write what it was given, to close its images and to open others. */
@@ -23,8 +22,6 @@ export interface LiveTapdisk {
   readonly path: string;
   readonly pid: number;
   readonly minor: number;
-  /** Its block device; undefined where it has none. */
-  readonly device?: NbdDevice | undefined;
 }
 
 /**
@@ -94,8 +91,17 @@ export async function settleTapdisk(disk: LiveTapdisk): Promise<void> {
   await putVhdOverlay(disk, { path: disk.path, commit: () => {}, undo: () => {} });
 }
 
+/**
+ * Has a tapdisk close its images, and open what is at their paths now; its guest's I/O waits meanwhile. Of one that is
+ * left paused the watcher of room knows by the mark.
+ */
 async function reopen(disk: LiveTapdisk): Promise<void> {
-  await reopenImage(disk, async () => faultPoint('live.paused'));
+  const mark = pausedMark(disk);
+  writeFileSync(mark, '', { mode: 0o600 });
+  await pauseTapdisk(disk);
+  faultPoint('live.paused');
+  await unpauseTapdisk(disk, disk.path);
+  rmSync(mark, { force: true });
 }
 
 /**

@@ -36,7 +36,8 @@ export function bundleWithFaultPoints(main: string, name: string): string {
     write(temporary);
     renameSync(temporary, join(folder, to));
   };
-  put('posix.node', (to) => copyFileSync(join(root, 'build/Release/posix.node'), to));
+  for (const addon of ['posix.node', 'loop.node'])
+    put(addon, (to) => copyFileSync(join(root, 'build/Release', addon), to));
   put(`${name}.cjs`, (to) => writeFileSync(to, outputFiles[0]?.contents ?? ''));
   return file;
 }

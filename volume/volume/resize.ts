@@ -19,7 +19,7 @@ import { roundSize } from './size.ts';
 
 /**
  * Volume.resize: grows a volume to at least `new_size` bytes; the new part reads as zeros. Its disk may run on this host
- * meanwhile, whose users see the new size.
+ * meanwhile, except in vhd; its users see the new size.
  *
  * @throws NamedError `Sr_not_attached`, `Volume_does_not_exist`, `Activated_on_another_host`; PluginError
  * `InvalidSize` for less than it has, `ReadOnlyVolume` for a snapshot, `VolumeInUse` while its disk is read only or

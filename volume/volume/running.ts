@@ -86,10 +86,7 @@ export async function growRunning(
     stopAt('live-resize', 'intent');
     try {
       waitsFor(`the storage of the SR in ${folder} to grow the image ${file}`);
-      await disk.growTo(size, async (lock) => {
-        await driver.settle?.(file, lock);
-        await driver.grow(file, size, lock);
-      });
+      await disk.growTo(size, () => driver.grow(file, size, undefined));
     } catch (error) {
       if (!isUnsettled && hasSize(image, file)) removeIntent(database, image);
       throw toStorageError(error, `a volume of ${size} bytes`, folder);
