@@ -78,6 +78,7 @@ function copyProgram(bundleFolder: string, program: string): void {
   copyFileSync(join(root, 'LICENSE'), join(program, 'LICENSE'));
   copyFileSync(join(root, 'packaging/launcher'), join(program, 'launcher'));
   chmodSync(join(program, 'launcher'), 0o755);
+  copyFileSync(join(root, 'build/Release/relay'), join(program, 'relay'));
 }
 
 /**

@@ -1,4 +1,4 @@
 import { main } from '../../src/main.ts';
 import { rawFilePlugin } from './calls.ts';
 
-void main(rawFilePlugin);
+void main(rawFilePlugin, () => import('../../src/commands.ts'));

@@ -1,4 +1,4 @@
 import { main } from '../../src/main.ts';
 import { vhdFilePlugin } from './calls.ts';
 
-void main(vhdFilePlugin);
+void main(vhdFilePlugin, () => import('../../src/commands.ts'));

@@ -35,7 +35,12 @@ void Deadline::Answer() const {
   }
   // The thread that hangs keeps this process, and the caller reads to the end of its pipes.
   for (int fd = 0; fd <= 2; ++fd) close(fd);
-  if (launcher_ != 0 && launcher_ == getppid()) kill(launcher_, exit_code_ == 0 ? SIGUSR2 : SIGUSR1);
+  if (launcher_ < 0) {
+    const unsigned char code = static_cast<unsigned char>(exit_code_);
+    // Whoever does not listen any more needs no answer.
+    if (write(-launcher_, &code, 1) != 1) errno = 0;
+  }
+  if (launcher_ > 0 && launcher_ == getppid()) kill(launcher_, exit_code_ == 0 ? SIGUSR2 : SIGUSR1);
   if (!line_.empty()) Log(LOG_ERR, line_);
   _exit(exit_code_);
 }

@@ -12,8 +12,9 @@ interface Posix {
   setXattr(fd: number, name: string, text: string): number;
   /**
    * Unless it is set again or ended by then, ends this process with an exit code after `answer` was written to `fd`
-   * and `line`, unless empty, to syslog; `launcher`, its parent or 0, is told by SIGUSR1, or by SIGUSR2 of the exit
-   * code 0. All threads of a process have one deadline.
+   * and `line`, unless empty, to syslog; `launcher` is its parent, which is told by SIGUSR1, or by SIGUSR2 of the exit
+   * code 0; or minus the descriptor of a socket, which gets the exit code; or 0. All threads of a process have one
+   * deadline.
    */
   setDeadline(
     milliseconds: number,
@@ -53,6 +54,19 @@ interface Posix {
   netlinkSocket(protocol: number, milliseconds: number): number;
   /** Answers 0 or the errno. */
   setSocketTimeout(socket: number, milliseconds: number): number;
+  /** A socket of SOCK_SEQPACKET that listens, or minus the errno. */
+  listenAt(path: string): number;
+  /** The socket of a caller of this process's user; minus ETIMEDOUT where nobody came, or minus another errno. */
+  acceptCaller(listener: number, milliseconds: number): number;
+  /** The number of the process at a socket's other end, or minus the errno. */
+  peerProcess(socket: number): number;
+  /** A caller's request and its standard streams, or the errno. */
+  receiveCall(
+    socket: number,
+    milliseconds: number,
+  ): { readonly request: string; readonly streams: readonly [number, number, number] } | number;
+  /** Makes descriptors this process's standard streams; answers 0 or the errno. */
+  takeStreams(streams: readonly [number, number, number]): number;
 }
 
 let loaded: Posix | undefined;

@@ -8,11 +8,12 @@
 //   exchange(path, other) -> 0, or the errno: each name gets what the other had
 //   setDeadline(milliseconds, fd, answer, line, launcher, exitCode): unless it is set
 //     again or ended by then, writes the answer to fd and the line to syslog, tells the
-//     launcher (a parent process, or 0), and ends this process
+//     launcher, and ends this process. The launcher is a parent process that is told by a
+//     signal; minus the descriptor of a socket that is told by the exit code; or 0
 //   endDeadline(): from its return on, no deadline ends this process, nor does a later one
 //   exit(code): ends this process at once; Node's own waits for its threads
 //   alignedBuffer(length) -> memory that begins at a page, as direct I/O needs it
-// and those of descriptors.h and sockets.h.
+// and those of descriptors.h, sockets.h and standby.h.
 #include <errno.h>
 #include <fcntl.h>
 #include <node_api.h>
@@ -31,6 +32,7 @@
 #include "descriptors.h"
 #include "log.h"
 #include "sockets.h"
+#include "standby.h"
 
 namespace {
 
@@ -198,6 +200,9 @@ NAPI_MODULE_INIT() {
     if (!Export(env, exports, name, callback)) return nullptr;
   }
   for (const auto& [name, callback] : kSocketFunctions) {
+    if (!Export(env, exports, name, callback)) return nullptr;
+  }
+  for (const auto& [name, callback] : kStandbyFunctions) {
     if (!Export(env, exports, name, callback)) return nullptr;
   }
   return Export(env, exports, "flock", Flock) && Export(env, exports, "syslog", Syslog) &&

@@ -9,6 +9,8 @@ import { readSync, writeSync } from 'node:fs';
 import { TextDecoder } from 'node:util';
 import { deadlineFor, endDeadline } from '../deadline.ts';
 import { posix } from '../posix/index.ts';
+import { tellCaller } from '../standby/caller.ts';
+import { startSuccessor } from '../standby/successor.ts';
 import { parseArguments } from './command-line.ts';
 import { NamedError, PluginError, toWireError } from './errors.ts';
 import { type CallName, calls, type Handler, type Plugin } from './interface.ts';
@@ -187,6 +189,8 @@ function print(fd: number, text: string): boolean {
 
 /** Ends the process. Node alone would first wait for its threads, such as one that asks a dead name server. */
 function end(code: number): never {
+  tellCaller(code);
+  startSuccessor();
   try {
     if (process.getActiveResourcesInfo().some((kind) => kind.includes('Req'))) posix().exit(code);
   } catch {

@@ -1,0 +1,124 @@
+/** A process that has loaded its plugin, and takes one call. */
+import { closeSync, fstatSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { setPriority } from 'node:os';
+import { tryLock } from '../locks/flock.ts';
+import { posix } from '../posix/index.ts';
+import { listFolder } from '../proc.ts';
+import { answerTo } from './caller.ts';
+import { bundleIdentity, hasSameVariables, isInSamePlace } from './circumstances.ts';
+import { makeStandbyFolder, standbyPlaces } from './places.ts';
+
+/** Milliseconds to stand by for; calls come in rows, and nobody is to keep memory for one that does not come. */
+const idleLimit = 300_000;
+/** Milliseconds between looks whether anybody can still come. */
+const lookEvery = 2_000;
+/** Milliseconds for a caller to send its request. */
+const requestLimit = 2_000;
+
+/** A call that was taken; its standard streams are this process's. */
+export interface TakenCall {
+  readonly entry: string;
+  readonly argv: readonly string[];
+}
+
+/**
+ * Stands by for a call, with the event loop at a standstill.
+ *
+ * @param plugin its name.
+ * @param bundle its file, of which a newer one has its own processes.
+ * @returns undefined when there was none for long, or none can come any more.
+ */
+export function standBy(plugin: string, bundle: string): TakenCall | undefined {
+  const { folder, lock, socket } = standbyPlaces(plugin);
+  const identity = bundleIdentity(bundle);
+  makeStandbyFolder(folder);
+  const held = openSync(lock, 'a', 0o600);
+  if (!tryLock(held, 'exclusive')) return undefined;
+  // Whoever had the name is gone, or lost his lock with it.
+  const own = `${socket}.${process.pid}`;
+  rmSync(own, { force: true });
+  const listener = posix().listenAt(own);
+  if (listener < 0) return undefined;
+  renameSync(own, socket);
+  const inode = statSync(socket).ino;
+  const canBeFound = (): boolean =>
+    statSync(socket, { throwIfNoEntry: false })?.ino === inode &&
+    statSync(lock, { throwIfNoEntry: false })?.ino === fstatSync(held).ino &&
+    isCurrent(bundle, identity);
+  for (const end = performance.now() + idleLimit; performance.now() < end && canBeFound(); ) {
+    const caller = posix().acceptCaller(listener, lookEvery);
+    if (caller < 0) continue;
+    const taken = takeCall(caller, identity);
+    if (taken === undefined) continue;
+    // Who comes now is not to wait for this one.
+    rmSync(socket, { force: true });
+    closeSync(listener);
+    closeSync(held);
+    return taken;
+  }
+  if (canBeFound()) rmSync(socket, { force: true });
+  return undefined;
+}
+
+function isCurrent(bundle: string, identity: string): boolean {
+  try {
+    return bundleIdentity(bundle) === identity;
+  } catch {
+    return false;
+  }
+}
+
+function takeCall(caller: number, identity: string): TakenCall | undefined {
+  const refuse = (): undefined => {
+    closeSync(caller);
+    return undefined;
+  };
+  if (!say(caller, 't')) return refuse();
+  const received = posix().receiveCall(caller, requestLimit);
+  if (typeof received === 'number') return refuse();
+  const { request, streams } = received;
+  const [bundle, mask, priority, count, ...rest] = request.split('\0').slice(0, -1);
+  const variables = rest.slice(0, Number(count));
+  const [entry = '', ...argv] = rest.slice(Number(count));
+  const isSame =
+    bundle === identity &&
+    Number(mask) === process.umask() &&
+    hasSameVariables(variables) &&
+    isInSamePlace(posix().peerProcess(caller));
+  if (!isSame || !haveStreams(streams)) {
+    for (const stream of streams) closeQuietly(stream);
+    say(caller, 'r');
+    return refuse();
+  }
+  takePriority(Number(priority));
+  answerTo(caller);
+  return { entry, argv };
+}
+
+function haveStreams(streams: readonly [number, number, number]): boolean {
+  return posix().takeStreams(streams) === 0;
+}
+
+function closeQuietly(fd: number): void {
+  try {
+    closeSync(fd);
+  } catch {}
+}
+
+/** It was started with less, so as not to be in the way of calls. */
+function takePriority(priority: number): void {
+  for (const thread of listFolder('/proc/self/task')) {
+    try {
+      setPriority(Number(thread), priority);
+    } catch {}
+  }
+}
+
+/** Whether a caller was told; one that is gone is not waited for. */
+function say(caller: number, word: string): boolean {
+  try {
+    return writeSync(caller, word) === 1;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,56 @@
+import { closeSync, existsSync, openSync } from 'node:fs';
+import { setPriority } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { tryLock } from '../locks/flock.ts';
+import { ownNode } from '../own-node.ts';
+import { makeStandbyFolder, standbyPlaces } from './places.ts';
+
+/** What a process is started with that is to stand by. */
+export const standbyEntry = '--stand-by';
+
+/** How much it stands back behind calls while it starts (nice(1)). */
+const niceness = 15;
+
+/** The plugin of a bundle. */
+export function pluginOf(bundle: string): string {
+  return basename(bundle, '.cjs');
+}
+
+/**
+ * Has a process stand by for the next call, unless one does: nobody waits for this. Only an installation has them, where
+ * the relay brings calls to them; `GFS2_SR_STANDBY=no` is for those who want each call from its start.
+ */
+export function startSuccessor(): void {
+  const [, bundle = ''] = process.argv;
+  const isInstalled = bundle.endsWith('.cjs') && existsSync(join(dirname(bundle), 'relay'));
+  if (!isInstalled || process.env.GFS2_SR_STANDBY === 'no') return;
+  try {
+    if (!isNeeded(pluginOf(bundle))) return;
+    const [command, ...args] = ownNode();
+    // Not before: it takes some milliseconds to load.
+    const { spawn } = process.getBuiltinModule('node:child_process');
+    const { GFS2_SR_LAUNCHER: _, GFS2_SR_COLD: __, ...env } = process.env;
+    const child = spawn(command, [...args, bundle, standbyEntry], {
+      cwd: '/',
+      env,
+      detached: true,
+      stdio: 'ignore',
+    });
+    child.on('error', () => {});
+    child.unref();
+    if (child.pid !== undefined) setPriority(child.pid, niceness);
+  } catch {
+    // The next call takes a little longer.
+  }
+}
+
+function isNeeded(plugin: string): boolean {
+  const { folder, lock } = standbyPlaces(plugin);
+  makeStandbyFolder(folder);
+  const fd = openSync(lock, 'a', 0o600);
+  try {
+    return tryLock(fd, 'exclusive');
+  } finally {
+    closeSync(fd);
+  }
+}
