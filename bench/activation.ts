@@ -7,8 +7,9 @@ import { join } from 'node:path';
 import type { CallName } from '../src/smapi/interface.ts';
 import { entryFile } from '../test/support/xapi.ts';
 import { DiskPlaces, qemuImg } from './disk-places.ts';
-import { type Comparison, compareAll, type Measurement, type Start } from './measure.ts';
+import { type Comparison, compareAll, type Measurement } from './measure.ts';
 import { activateDisk, bindLoop, type ServedDisk, startQemuNbd } from './served-disks.ts';
+import { fromStart, untilStandby } from './standby.ts';
 import { timeProcess } from './whole-process.ts';
 
 const GiB = 1 << 30;
@@ -33,20 +34,22 @@ export async function benchActivation(
   closeSync(openSync(raw, 'wx'));
   truncateSync(raw, GiB);
   qemuImg('create', [], '-f', 'qcow2', image, String(GiB));
-  const call = (scheme: string, name: CallName, uri?: string): number => {
-    const parameters = { dbg: 'bench', ...(uri !== undefined && { uri, domain: '1' }) };
+  const call = async (scheme: string, name: CallName, uri: string, more = {}): Promise<number> => {
+    await untilStandby(environment.GFS2_SR_RUN_DIR, scheme);
     const entry = entryFile(`datapath/${scheme}`, name);
-    return timeProcess(entry, ['--json'], JSON.stringify(parameters), environment).milliseconds;
+    const request = JSON.stringify({ dbg: 'bench', uri, domain: '1' });
+    return timeProcess(entry, ['--json'], request, { ...environment, ...more }).milliseconds;
   };
   const onAndOff = (scheme: string, of: string): Readonly<Record<string, Measurement>> => {
     const uri = `${scheme}://${of}`;
+    const both = async (more?: object): Promise<number> =>
+      (await call(scheme, 'Datapath.activate', uri, more)) +
+      (await call(scheme, 'Datapath.deactivate', uri, more));
     return {
-      'Plugin.Query, twice': () => call(scheme, 'Plugin.query') + call(scheme, 'Plugin.query'),
-      'activate, deactivate': () =>
-        call(scheme, 'Datapath.activate', uri) + call(scheme, 'Datapath.deactivate', uri),
+      'activate, deactivate': () => both(),
+      'activate, deactivate, nobody standing by': () => both(fromStart),
     };
   };
-  const start: Start = { what: 'Plugin.Query, twice', of: ['activate, deactivate'] };
   const timed = async (use: () => Promise<ServedDisk>): Promise<number> => {
     const begin = performance.now();
     await (await use())[Symbol.asyncDispose]();
@@ -56,7 +59,6 @@ export async function benchActivation(
     [{ losetup: () => timed(async () => bindLoop(raw)), ...onAndOff('raw+file', raw) }],
     'losetup',
     rounds,
-    start,
   );
   const [ofQcow2] = await compareAll(
     [
@@ -67,7 +69,6 @@ export async function benchActivation(
     ],
     'qemu-nbd',
     rounds,
-    start,
   );
   return {
     'raw: start and end': ofRaw as Comparison,

@@ -11,7 +11,7 @@ export class DiskPlaces implements Disposable {
   /** Apart from the images, for the path of a socket must be short. */
   readonly sockets: string;
   /** For datapath plugins, with the folder of their records. */
-  readonly environment: Readonly<Record<string, string>>;
+  readonly environment: { readonly GFS2_SR_RUN_DIR: string };
 
   /** @param onDisk a folder on a filesystem that takes direct I/O. */
   constructor(onDisk: string) {

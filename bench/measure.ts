@@ -11,8 +11,6 @@ export interface Comparison {
   readonly least: Readonly<Record<string, number>>;
   /** The median, over all rounds, of one's time over the peer's time in the same round. */
   readonly ratios: Readonly<Record<string, number>>;
-  /** The same of those that begin with a start, with the time of that in the same round taken off first. */
-  readonly ratiosWithoutStart?: Readonly<Record<string, number>>;
   readonly rounds: number;
 }
 
@@ -25,12 +23,6 @@ export interface RateComparison {
   /** Between what the middle half of those ratios lies: that of the peer's double is the machine's noise. */
   readonly middleHalves: Readonly<Record<string, readonly [number, number]>>;
   readonly rounds: number;
-}
-
-/** A measurement of what others begin with, such as the start of a process. */
-export interface Start {
-  readonly what: string;
-  readonly of: readonly string[];
 }
 
 /**
@@ -52,7 +44,6 @@ export async function compareAll(
   places: readonly Readonly<Record<string, Measurement>>[],
   peer: string,
   rounds: number,
-  start?: Start,
 ): Promise<readonly Comparison[]> {
   const times = places.map((measurements): Record<string, number[]> => mapValues(measurements, () => []));
   for (let round = 0; round <= rounds; round++) {
@@ -63,7 +54,7 @@ export async function compareAll(
       }
     }
   }
-  return times.map((found) => summarize(found, peer, rounds, start));
+  return times.map((found) => summarize(found, peer, rounds));
 }
 
 /** Summarizes rates of some things, each with one of every round. */
@@ -90,7 +81,6 @@ function summarize(
   times: Readonly<Record<string, readonly number[]>>,
   peer: string,
   rounds: number,
-  start: Start | undefined,
 ): Comparison {
   const at = (name: string, round: number): number => times[name]?.[round] ?? Number.NaN;
   const ratios = (values: readonly number[]): number =>
@@ -99,14 +89,6 @@ function summarize(
     medians: mapValues(times, (values) => rounded(median(values))),
     least: mapValues(times, (values) => rounded(Math.min(...values))),
     ratios: mapValues(times, ratios),
-    ...(start !== undefined && {
-      ratiosWithoutStart: Object.fromEntries(
-        start.of.map((name) => [
-          name,
-          ratios((times[name] ?? []).map((value, round) => value - at(start.what, round))),
-        ]),
-      ),
-    }),
     rounds,
   };
 }

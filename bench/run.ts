@@ -73,13 +73,12 @@ function keep(
 ): void {
   const file = join(figures, `${name}.json`);
   writeFileSync(file, `${JSON.stringify({ machine, date, ...more, comparisons }, null, 2)}\n`);
-  for (const [title, { medians, least, ratios, ratiosWithoutStart, rounds }] of Object.entries(comparisons)) {
+  for (const [title, { medians, least, ratios, rounds }] of Object.entries(comparisons)) {
     process.stdout.write(`\n${name}: ${title} (${rounds} rounds in turn)\n`);
     const width = Math.max(14, ...Object.keys(medians).map((what) => what.length));
     for (const [what, milliseconds] of Object.entries(medians)) {
-      const without = ratiosWithoutStart?.[what];
       process.stdout.write(
-        `  ${what.padEnd(width)} ${milliseconds.toFixed(1).padStart(9)} ms, at least ${least[what]}  ${ratios[what]} x${without === undefined ? '' : `, ${without} x without the start`}\n`,
+        `  ${what.padEnd(width)} ${milliseconds.toFixed(1).padStart(9)} ms, at least ${least[what]}  ${ratios[what]} x\n`,
       );
     }
   }

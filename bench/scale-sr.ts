@@ -15,13 +15,14 @@ import { inTransaction, openCatalog } from '../volume/catalog/database.ts';
 import { addImage, type Image } from '../volume/catalog/images.ts';
 import { addVolume } from '../volume/catalog/volumes.ts';
 import { imageFile } from '../volume/layout/sr-folder.ts';
+import { untilStandby } from './standby.ts';
 import { type TimedProcess, timeProcess } from './whole-process.ts';
 
 /** An SR of a directory; dispose of it to remove everything. */
 export class ScaleSr implements AsyncDisposable {
   readonly folder: string;
   readonly path: string;
-  readonly environment: Readonly<Record<string, string>>;
+  readonly environment: { readonly GFS2_SR_RUN_DIR: string };
   readonly sr: string;
   readonly xapi: ReturnType<typeof volumeCaller>;
   #volumes = 0;
@@ -115,14 +116,24 @@ export class ScaleSr implements AsyncDisposable {
     return key;
   }
 
-  /** Runs a call, start to exit, and answers its milliseconds. */
-  time<N extends CallName>(name: N, parameters: Omit<Parameters<N>, 'dbg'>): number {
+  /** Runs a call, start to exit, for which a process stands by, and answers its milliseconds. */
+  async time<N extends CallName>(name: N, parameters: Omit<Parameters<N>, 'dbg'>): Promise<number> {
+    await untilStandby(this.environment.GFS2_SR_RUN_DIR);
     return this.#run(name, parameters).milliseconds;
   }
 
-  /** Runs a call that makes a volume as {@link time} does, and destroys that volume. */
-  async timeMaking(name: 'Volume.snapshot' | 'Volume.clone', key: string): Promise<number> {
-    const { milliseconds, stdout } = this.#run(name, { sr: this.sr, key });
+  /**
+   * Runs a call that makes a volume as {@link time} does, and destroys that volume.
+   *
+   * @param environment more variables for the call.
+   */
+  async timeMaking(
+    name: 'Volume.snapshot' | 'Volume.clone',
+    key: string,
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<number> {
+    await untilStandby(this.environment.GFS2_SR_RUN_DIR);
+    const { milliseconds, stdout } = this.#run(name, { sr: this.sr, key }, environment);
     const made = readAnswer(name, { exitCode: 0, signal: null, stdout, stderr: '' });
     await this.destroy(made.key);
     return milliseconds;
@@ -132,9 +143,16 @@ export class ScaleSr implements AsyncDisposable {
     await this.xapi('Volume.destroy', { sr: this.sr, key });
   }
 
-  #run<N extends CallName>(name: N, parameters: Omit<Parameters<N>, 'dbg'>): TimedProcess {
+  #run<N extends CallName>(
+    name: N,
+    parameters: Omit<Parameters<N>, 'dbg'>,
+    environment: Readonly<Record<string, string>> = {},
+  ): TimedProcess {
     const entry = entryFile(volumePluginFolder, name);
-    return timeProcess(entry, ['--json'], formatRequest(name, parameters), this.environment);
+    return timeProcess(entry, ['--json'], formatRequest(name, parameters), {
+      ...this.environment,
+      ...environment,
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -154,6 +172,6 @@ export function imageOf({ uri }: Volume): string {
   return decodeURIComponent(new URL(uri[0] ?? '').pathname);
 }
 
-function environmentOf(folder: string): Readonly<Record<string, string>> {
+function environmentOf(folder: string): { readonly GFS2_SR_RUN_DIR: string } {
   return { GFS2_SR_RUN_DIR: join(folder, 'run') };
 }

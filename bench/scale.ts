@@ -11,8 +11,9 @@ import { backUpCatalog } from '../volume/catalog/backup.ts';
 import { qcow2Options } from '../volume/images/qcow2-options.ts';
 import { backupsFolder, catalogFile, imagesFolder } from '../volume/layout/sr-folder.ts';
 import type { Chart, Curve } from './chart.ts';
-import { type Comparison, compareAll, type Measurement, type Start } from './measure.ts';
+import { type Comparison, compareAll, type Measurement } from './measure.ts';
 import { imageOf, ScaleSr } from './scale-sr.ts';
+import { fromStart } from './standby.ts';
 import { timeProcess } from './whole-process.ts';
 
 /** How much is measured. */
@@ -67,7 +68,8 @@ type Growth = readonly Comparison[];
 
 const bare = 'qemu-img create';
 const start = 'Plugin.Query';
-const makers = [bare, `${bare} -u`, start, 'snapshot', 'clone', 'clone of a snapshot'];
+const withoutStandby = 'snapshot, nobody standing by';
+const makers = [bare, `${bare} -u`, start, 'snapshot', 'clone', 'clone of a snapshot', withoutStandby];
 
 /** Measures all of it, at all places of a curve in turn. */
 export async function benchScale({ volumes, sizes, depths, rounds }: Scale): Promise<ScaleFigures> {
@@ -84,10 +86,9 @@ export async function benchScale({ volumes, sizes, depths, rounds }: Scale): Pro
     titles: readonly string[],
     places: readonly Readonly<Record<string, Measurement>>[],
     peer: string,
-    begin?: Start,
   ): Promise<Growth> => {
     process.stderr.write(`${titles.join('; ')}\n`);
-    const growth = await compareAll(places, peer, rounds, begin);
+    const growth = await compareAll(places, peer, rounds);
     for (const [place, comparison] of growth.entries()) comparisons[titles[place] ?? ''] = comparison;
     return growth;
   };
@@ -99,7 +100,6 @@ export async function benchScale({ volumes, sizes, depths, rounds }: Scale): Pro
       titles,
       await inTurn(places, ([bench, size, depth]) => measureMaking(bench, BigInt(size) << 30n, depth)),
       bare,
-      { what: start, of: ['snapshot', 'clone', 'clone of a snapshot'] },
     );
 
   const bySize = await making(
@@ -174,9 +174,12 @@ async function measureMaking(
     const options = ['-q', '-f', 'qcow2', '-o', qcow2Options, ...flags, '-b', parent, '-F', 'qcow2'];
     return timeProcess('qemu-img', ['create', ...options, file, String(size)]).milliseconds;
   };
-  const ofWritten = async (call: 'Volume.snapshot' | 'Volume.clone'): Promise<number> => {
+  const ofWritten = async (
+    call: 'Volume.snapshot' | 'Volume.clone',
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<number> => {
     const key = await bench.makeWritten(size, shorter?.key);
-    const time = await bench.timeMaking(call, key);
+    const time = await bench.timeMaking(call, key, environment);
     await bench.destroy(key);
     return time;
   };
@@ -187,6 +190,7 @@ async function measureMaking(
     snapshot: () => ofWritten('Volume.snapshot'),
     clone: () => ofWritten('Volume.clone'),
     'clone of a snapshot': () => bench.timeMaking('Volume.clone', snapshot.key),
+    [withoutStandby]: () => ofWritten('Volume.snapshot', fromStart),
   };
 }
 
@@ -214,8 +218,8 @@ function measureBackup(
       closeSync(fd);
       return performance.now() - begin;
     },
-    backup: () => {
-      bench.time('Volume.set', set);
+    backup: async () => {
+      await bench.time('Volume.set', set);
       // That may have been the one in 64.
       for (const name of readdirSync(folder)) rmSync(join(folder, name));
       const begin = performance.now();
@@ -259,12 +263,10 @@ function traceCall<N extends CallName>(
   // -y names the files of descriptors, and -s 0 leaves out all texts but the names of files.
   const flags = ['-f', '-qq', '-y', '-s', '0', '-o', trace];
   const call = [entryFile(volumePluginFolder, name), '--json'];
-  const { stdout } = timeProcess(
-    'strace',
-    [...flags, ...call],
-    formatRequest(name, parameters),
-    bench.environment,
-  );
+  const { stdout } = timeProcess('strace', [...flags, ...call], formatRequest(name, parameters), {
+    ...bench.environment,
+    ...fromStart,
+  });
   const lines = readFileSync(trace, 'utf8').split('\n');
   return { stdout, systemCalls: lines.filter((line) => /^\d+ +\w+\(/.test(line)) };
 }

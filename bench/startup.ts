@@ -5,8 +5,16 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { entryFile, installedRoot, volumeCaller, volumePluginFolder } from '../test/support/xapi.ts';
+import { type CallName, entryName, type Parameters } from '../src/smapi/interface.ts';
+import {
+  entryFile,
+  formatRequest,
+  installedRoot,
+  volumeCaller,
+  volumePluginFolder,
+} from '../test/support/xapi.ts';
 import { type Comparison, compare, type Measurement } from './measure.ts';
+import { fromStart, untilStandby } from './standby.ts';
 import { timeProcess } from './whole-process.ts';
 
 const python = 'import argparse, json, logging, xmlrpc.client; json.loads(input()); print("{}")';
@@ -38,18 +46,8 @@ export async function benchStartup(): Promise<Comparison> {
       {
         'bare node': wholeProcess(node, ['-e', '0'], '', {}),
         python: wholeProcess('/usr/bin/python3', ['-c', python], '{"dbg":"bench"}\n', {}),
-        'Plugin.Query': wholeProcess(
-          entryFile(volumePluginFolder, 'Plugin.query'),
-          ['--json'],
-          '{"dbg":"bench"}',
-          environment,
-        ),
-        'Volume.stat': wholeProcess(
-          entryFile(volumePluginFolder, 'Volume.stat'),
-          ['--json'],
-          JSON.stringify({ dbg: 'bench', sr, key }),
-          environment,
-        ),
+        ...wholeCall('Plugin.query', {}, environment),
+        ...wholeCall('Volume.stat', { sr, key }, environment),
       },
       'bare node',
       40,
@@ -60,6 +58,26 @@ export async function benchStartup(): Promise<Comparison> {
   }
 }
 
-function wholeProcess(...process: Parameters<typeof timeProcess>): Measurement {
+/** A call for which a process stands by, and one from its start. */
+function wholeCall<N extends CallName>(
+  name: N,
+  parameters: Omit<Parameters<N>, 'dbg'>,
+  environment: { readonly GFS2_SR_RUN_DIR: string },
+): Readonly<Record<string, Measurement>> {
+  const call = (more: Readonly<Record<string, string>>): Measurement =>
+    wholeProcess(entryFile(volumePluginFolder, name), ['--json'], formatRequest(name, parameters), {
+      ...environment,
+      ...more,
+    });
+  return {
+    [entryName(name)]: async () => {
+      await untilStandby(environment.GFS2_SR_RUN_DIR);
+      return await call({})();
+    },
+    [`${entryName(name)}, nobody standing by`]: call(fromStart),
+  };
+}
+
+function wholeProcess(...process: globalThis.Parameters<typeof timeProcess>): Measurement {
   return () => timeProcess(...process).milliseconds;
 }
