@@ -51,7 +51,12 @@ async function demonstrate(): Promise<void> {
   undo.push('the scratch folder', () => rm(scratch, { recursive: true, force: true }));
   const initiatorName = join(scratch, 'initiatorname.iscsi');
   writeFileSync(initiatorName, 'InitiatorName=iqn.2026-11.org.example:demo-host\n');
-  const environment = { GFS2_SR_RUN_DIR: join(scratch, 'run'), GFS2_SR_INITIATOR_NAME_FILE: initiatorName };
+  const environment = {
+    GFS2_SR_RUN_DIR: join(scratch, 'run'),
+    GFS2_SR_INITIATOR_NAME_FILE: initiatorName,
+    // What stands by for the next call would outlive these folders.
+    GFS2_SR_STANDBY: 'no',
+  };
   await walkArray(scratch, environment);
   await runDisk(scratch, environment);
 }
