@@ -31,11 +31,14 @@ async function standByFor(
   plugin: Plugin,
   prepare: () => Promise<unknown>,
 ): Promise<{ entry: string; argv: string[] } | undefined> {
+  const [, bundle = ''] = process.argv;
+  const { bundleIdentity } = await import('./standby/circumstances.ts');
+  const { standBy } = await import('./standby/stand-by.ts');
+  // Before the rest of it is loaded: what comes in its place meanwhile is another one.
+  const identity = bundleIdentity(bundle);
   for (const name of Object.keys(plugin) as CallName[]) if (!rare.includes(name)) await plugin[name]?.();
   await prepare();
-  const [, bundle = ''] = process.argv;
-  const { standBy } = await import('./standby/stand-by.ts');
-  const taken = standBy(pluginOf(bundle), bundle);
+  const taken = standBy(pluginOf(bundle), bundle, identity);
   if (taken === undefined) return undefined;
   const { entry } = taken;
   const argv = [...taken.argv];

@@ -1,12 +1,12 @@
 /** A process that has loaded its plugin, and takes one call. */
-import { closeSync, fstatSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { setPriority } from 'node:os';
-import { tryLock } from '../locks/flock.ts';
 import { posix } from '../posix/index.ts';
 import { listFolder } from '../proc.ts';
 import { answerTo } from './caller.ts';
 import { bundleIdentity, hasSameVariables, isInSamePlace } from './circumstances.ts';
-import { makeStandbyFolder, standbyPlaces } from './places.ts';
+import { standbyPlaces } from './places.ts';
+import { standbyLock } from './successor.ts';
 
 /** Milliseconds to stand by for; calls come in rows, and nobody is to keep memory for one that does not come. */
 const idleLimit = 300_000;
@@ -24,17 +24,16 @@ export interface TakenCall {
 /**
  * Stands by for a call, with the event loop at a standstill.
  *
- * @param plugin its name.
- * @param bundle its file, of which a newer one has its own processes.
+ * @param plugin its name, whose lock this process has inherited.
+ * @param bundle its file, and `identity` which one this process has loaded: another one has processes of its own.
  * @returns undefined when there was none for long, or none can come any more.
  */
-export function standBy(plugin: string, bundle: string): TakenCall | undefined {
-  const { folder, lock, socket } = standbyPlaces(plugin);
-  const identity = bundleIdentity(bundle);
-  makeStandbyFolder(folder);
-  const held = openSync(lock, 'a', 0o600);
-  if (!tryLock(held, 'exclusive')) return undefined;
-  // Whoever had the name is gone, or lost his lock with it.
+export function standBy(plugin: string, bundle: string, identity: string): TakenCall | undefined {
+  const { lock, socket } = standbyPlaces(plugin);
+  // Where the file has lost its name, others may have one of that name.
+  const hasLock = (): boolean =>
+    statSync(lock, { throwIfNoEntry: false })?.ino === fstatSync(standbyLock).ino;
+  if (!hasLock()) return undefined;
   const own = `${socket}.${process.pid}`;
   rmSync(own, { force: true });
   const listener = posix().listenAt(own);
@@ -42,9 +41,7 @@ export function standBy(plugin: string, bundle: string): TakenCall | undefined {
   renameSync(own, socket);
   const inode = statSync(socket).ino;
   const canBeFound = (): boolean =>
-    statSync(socket, { throwIfNoEntry: false })?.ino === inode &&
-    statSync(lock, { throwIfNoEntry: false })?.ino === fstatSync(held).ino &&
-    isCurrent(bundle, identity);
+    statSync(socket, { throwIfNoEntry: false })?.ino === inode && hasLock() && isCurrent(bundle, identity);
   for (const end = performance.now() + idleLimit; performance.now() < end && canBeFound(); ) {
     const caller = posix().acceptCaller(listener, lookEvery);
     if (caller < 0) continue;
@@ -53,7 +50,7 @@ export function standBy(plugin: string, bundle: string): TakenCall | undefined {
     // Who comes now is not to wait for this one.
     rmSync(socket, { force: true });
     closeSync(listener);
-    closeSync(held);
+    closeSync(standbyLock);
     return taken;
   }
   if (canBeFound()) rmSync(socket, { force: true });

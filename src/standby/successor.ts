@@ -8,6 +8,9 @@ import { makeStandbyFolder, standbyPlaces } from './places.ts';
 /** What a process is started with that is to stand by. */
 export const standbyEntry = '--stand-by';
 
+/** The descriptor of the lock that it inherits. */
+export const standbyLock = 3;
+
 /** How much it stands back behind calls while it starts (nice(1)). */
 const niceness = 15;
 
@@ -25,7 +28,8 @@ export function startSuccessor(): void {
   const isInstalled = bundle.endsWith('.cjs') && existsSync(join(dirname(bundle), 'relay'));
   if (!isInstalled || process.env.GFS2_SR_STANDBY === 'no') return;
   try {
-    if (!isNeeded(pluginOf(bundle))) return;
+    const lock = takeLock(pluginOf(bundle));
+    if (lock === undefined) return;
     const [command, ...args] = ownNode();
     // Not before: it takes some milliseconds to load.
     const { spawn } = process.getBuiltinModule('node:child_process');
@@ -34,7 +38,7 @@ export function startSuccessor(): void {
       cwd: '/',
       env,
       detached: true,
-      stdio: 'ignore',
+      stdio: ['ignore', 'ignore', 'ignore', lock],
     });
     child.on('error', () => {});
     child.unref();
@@ -44,13 +48,12 @@ export function startSuccessor(): void {
   }
 }
 
-function isNeeded(plugin: string): boolean {
+/** The lock of who stands by, which the successor inherits; undefined where one stands by, or is on its way to. */
+function takeLock(plugin: string): number | undefined {
   const { folder, lock } = standbyPlaces(plugin);
   makeStandbyFolder(folder);
   const fd = openSync(lock, 'a', 0o600);
-  try {
-    return tryLock(fd, 'exclusive');
-  } finally {
-    closeSync(fd);
-  }
+  if (tryLock(fd, 'exclusive')) return fd;
+  closeSync(fd);
+  return undefined;
 }

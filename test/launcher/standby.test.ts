@@ -6,9 +6,10 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
-  statSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
@@ -52,13 +53,18 @@ function query(
   return runProcess(entryFile(volumePluginFolder, 'Plugin.query'), args, input, { ...environment, ...more });
 }
 
-/** The process that has the lock of those that stand by; undefined where there is none. */
+/** The process that stands by, or has yet to begin; undefined where there is none. */
 function standbyProcess(): number | undefined {
-  const inode = statSync(`${socket}.lock`, { throwIfNoEntry: false })?.ino;
-  const line = readFileSync('/proc/locks', 'utf8')
-    .split('\n')
-    .find((each) => each.includes('FLOCK') && each.includes(`:${inode} `));
-  return line === undefined ? undefined : Number(line.trim().split(/\s+/)[4]);
+  return readdirSync('/proc')
+    .filter((name) => /^[0-9]+$/.test(name))
+    .map(Number)
+    .find((pid) => {
+      try {
+        return readlinkSync(`/proc/${pid}/fd/3`) === `${socket}.lock`;
+      } catch {
+        return false;
+      }
+    });
 }
 
 function isAlive(pid: number): boolean {
