@@ -13,6 +13,7 @@ import { benchDatapath, datapathScales } from './datapath.ts';
 import type { Comparison, RateComparison } from './measure.ts';
 import { benchProbe } from './probe.ts';
 import { benchScale, type Listing, scales } from './scale.ts';
+import { benchStall } from './stall.ts';
 import { benchStartup } from './startup.ts';
 
 const machine = {
@@ -48,6 +49,11 @@ const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
     process.stdout.write(
       '\nwithout a kernel NBD device on either side: what it takes to connect one is not in these\n',
     );
+  },
+  stall: async () => {
+    const stall = await benchStall(size === 'full' ? 15 : 3, onDisk);
+    if (stall === undefined) process.stdout.write('\nstall: no tap-ctl and vhd-util here to compare with\n');
+    else keep('stall', { 'the longest write of a guest, milliseconds': stall });
   },
   datapath: async () => {
     const loadBefore = loadavg()[0];

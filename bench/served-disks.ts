@@ -24,7 +24,7 @@ const domain = '1';
  * @returns the device of a raw image, the NBD socket of another.
  */
 export async function activateDisk(
-  scheme: 'raw+file' | 'qcow2+file',
+  scheme: 'raw+file' | 'qcow2+file' | 'vhd+file',
   image: string,
   environment: Readonly<Record<string, string>>,
 ): Promise<ServedDisk> {
