@@ -1,4 +1,5 @@
 import { qcow2FilePlugin } from '../datapath/qcow2+file/calls.ts';
+import { rawBlockPlugin } from '../datapath/raw+block/calls.ts';
 import { rawFilePlugin } from '../datapath/raw+file/calls.ts';
 import { vhdFilePlugin } from '../datapath/vhd+file/calls.ts';
 import type { Plugin } from '../src/smapi/interface.ts';
@@ -18,6 +19,7 @@ export interface InstalledPlugin {
 /** All plugins that `make install` installs. */
 export const plugins: readonly InstalledPlugin[] = [
   { kind: 'volume', name: 'org.xen.xapi.storage.gfs2', main: 'volume/main.ts', calls: volumePlugin },
+  { kind: 'datapath', name: 'raw+block', main: 'datapath/raw+block/main.ts', calls: rawBlockPlugin },
   { kind: 'datapath', name: 'raw+file', main: 'datapath/raw+file/main.ts', calls: rawFilePlugin },
   { kind: 'datapath', name: 'qcow2+file', main: 'datapath/qcow2+file/main.ts', calls: qcow2FilePlugin },
   { kind: 'datapath', name: 'vhd+file', main: 'datapath/vhd+file/main.ts', calls: vhdFilePlugin },
