@@ -35,8 +35,7 @@ export async function startWithXen(machine: Machine): Promise<{ undo(): Promise<
         'sh',
         '-c',
         'mkdir -p /var/log/xen/console; grep -q ^XENCONSOLED_ARGS=--log /etc/default/xen || ' +
-          'echo XENCONSOLED_ARGS=--log=guest >>/etc/default/xen; systemctl start xen; ' +
-          'for each in xen-blkback nbd; do modprobe "$each"; done',
+          'echo XENCONSOLED_ARGS=--log=guest >>/etc/default/xen; systemctl start xen; modprobe xen-blkback',
       ],
       { timeout: 120_000 },
     );
