@@ -2,7 +2,7 @@
 import { closeSync, constants, mkdirSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { qcow2Options } from '../volume/images/qcow2-options.ts';
+import { qcow2Options } from '../test/support/qcow2-options.ts';
 import { timeProcess } from './whole-process.ts';
 
 /** Folders, until they are disposed of. */

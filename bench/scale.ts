@@ -6,9 +6,9 @@
 import { closeSync, copyFileSync, fsyncSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CallName, Parameters, Volume } from '../src/smapi/interface.ts';
+import { qcow2Options } from '../test/support/qcow2-options.ts';
 import { entryFile, formatRequest, volumePluginFolder } from '../test/support/xapi.ts';
 import { backUpCatalog } from '../volume/catalog/backup.ts';
-import { qcow2Options } from '../volume/images/qcow2-options.ts';
 import { backupsFolder, catalogFile, imagesFolder } from '../volume/layout/sr-folder.ts';
 import type { Chart, Curve } from './chart.ts';
 import { type Comparison, compareAll, type Measurement } from './measure.ts';

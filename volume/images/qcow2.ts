@@ -1,10 +1,9 @@
-/** qcow2 images, made and changed by qemu-img. Nothing is ever guessed: formats are stated in every call. */
+/** qcow2 images, changed by qemu-img. Nothing is ever guessed: formats are stated in every call. */
 import { closeSync, fsyncSync, openSync, rmSync } from 'node:fs';
 import { syncFile } from '../../src/atomic-file.ts';
-import { tryLock } from '../../src/locks/flock.ts';
+import { writeEmptyImage } from '../../src/qcow2/empty-image.ts';
 import { hasNoClusters, readQcow2Header } from '../../src/qcow2/header.ts';
 import type { FormatDriver } from './format.ts';
-import { qcow2Options } from './qcow2-options.ts';
 import { qemuImg } from './qemu-img.ts';
 
 /** qcow2 images. */
@@ -12,15 +11,11 @@ export const qcow2Format: FormatDriver = {
   granularity: 512n,
   maximum: 16n << 40n,
 
-  async create(file, bytes, backing) {
-    // Made here, for its mode, and so that the lock on it lasts as long as qemu-img.
+  create(file, bytes, backing) {
     const fd = openSync(file, 'wx', 0o600);
     try {
-      tryLock(fd, 'exclusive');
-      // -u: the parent is not opened, nor its parents, so that this takes the same time on any of them.
-      const parent = backing === undefined ? [] : ['-u', '-b', backing.name, '-F', backing.format ?? ''];
-      const args = ['create', '-q', '-f', 'qcow2', '-o', qcow2Options, ...parent, file, String(bytes)];
-      await qemuImg(args, file, { inherit: [fd] });
+      // The parent is not opened, nor its parents, so that this takes the same time on any of them.
+      writeEmptyImage(fd, bytes, backing);
       fsyncSync(fd);
     } catch (error) {
       rmSync(file, { force: true });
