@@ -1,7 +1,8 @@
 import { log, logFor } from './log.ts';
 import { runEntry } from './smapi/entry.ts';
 import type { CallName, Plugin } from './smapi/interface.ts';
-import { pluginOf, standbyEntry } from './standby/successor.ts';
+import { circumstancesOf, pluginOf } from './standby/circumstances.ts';
+import { standbyEntry } from './standby/successor.ts';
 
 /** Calls that are rare, and much to load. */
 const rare: readonly CallName[] = ['Plugin.diagnostics', 'SR.probe'];
@@ -32,13 +33,12 @@ async function standByFor(
   prepare: () => Promise<unknown>,
 ): Promise<{ entry: string; argv: string[] } | undefined> {
   const [, bundle = ''] = process.argv;
-  const { bundleIdentity } = await import('./standby/circumstances.ts');
   const { standBy } = await import('./standby/stand-by.ts');
   // Before the rest of it is loaded: what comes in its place meanwhile is another one.
-  const identity = bundleIdentity(bundle);
+  const circumstances = circumstancesOf(bundle);
   for (const name of Object.keys(plugin) as CallName[]) if (!rare.includes(name)) await plugin[name]?.();
   await prepare();
-  const taken = standBy(pluginOf(bundle), bundle, identity);
+  const taken = standBy(pluginOf(bundle), bundle, circumstances);
   if (taken === undefined) return undefined;
   const { entry } = taken;
   const argv = [...taken.argv];

@@ -58,8 +58,6 @@ interface Posix {
   listenAt(path: string): number;
   /** The socket of a caller of this process's user; minus ETIMEDOUT where nobody came, or minus another errno. */
   acceptCaller(listener: number, milliseconds: number): number;
-  /** The number of the process at a socket's other end, or minus the errno. */
-  peerProcess(socket: number): number;
   /** A caller's request and its standard streams, or the errno. */
   receiveCall(
     socket: number,

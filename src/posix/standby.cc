@@ -83,13 +83,6 @@ napi_value AcceptCaller(napi_env env, napi_callback_info info) {
   return Integer(env, -EPERM);
 }
 
-napi_value PeerProcess(napi_env env, napi_callback_info info) {
-  int32_t values[1];
-  if (!Integers(env, info, values)) return TypeError(env, "peerProcess(socket) takes an integer");
-  ucred credentials = {};
-  return Integer(env, Credentials(values[0], credentials) ? credentials.pid : -errno);
-}
-
 napi_value ReceiveCall(napi_env env, napi_callback_info info) {
   int32_t values[2];
   if (!Integers(env, info, values)) return TypeError(env, "receiveCall(socket, milliseconds) takes two integers");
@@ -146,6 +139,6 @@ napi_value TakeStreams(napi_env env, napi_callback_info info) {
 }  // namespace
 
 const Function kStandbyFunctions[kStandbyFunctionCount] = {
-    {"listenAt", ListenAt},       {"acceptCaller", AcceptCaller}, {"peerProcess", PeerProcess},
-    {"receiveCall", ReceiveCall}, {"takeStreams", TakeStreams},
+    {"listenAt", ListenAt},       {"acceptCaller", AcceptCaller}, {"receiveCall", ReceiveCall},
+    {"takeStreams", TakeStreams},
 };

@@ -9,8 +9,7 @@
 //   listenAt(path) -> a socket of SOCK_SEQPACKET that listens, or minus the errno
 //   acceptCaller(listener, milliseconds) -> the socket of a caller of this process's user;
 //     minus ETIMEDOUT where nobody came, or minus another errno
-//   peerProcess(socket) -> the number of the process at its other end, or minus the errno
 //   receiveCall(socket, milliseconds) -> {request, streams}, or the errno
 //   takeStreams(streams) -> 0 when they are this process's standard streams, or the errno
-inline constexpr size_t kStandbyFunctionCount = 5;
+inline constexpr size_t kStandbyFunctionCount = 4;
 extern const Function kStandbyFunctions[kStandbyFunctionCount];

@@ -1,12 +1,14 @@
 // Hands a call to a process that stands by for it (stand-by.ts), in place of starting one:
 //
 //   relay SOCKET BUNDLE LAUNCHER ENTRY [ARGUMENT...]
+//   relay BUNDLE       prints the circumstances that a call of the bundle would have here
 //
 // Where nobody stands by, or whoever does refuses, LAUNCHER is run with GFS2_SR_COLD=1, and
 // starts one. It is run with GFS2_SR_ENDED=STATUS where the process ended without an answer.
 //
 // Over the socket come `t` (it listens), then `r` (it refuses) or an exit code; the request
-// goes the other way, with the standard streams: fields that end with a zero byte.
+// goes the other way, with the standard streams: the circumstances, the priority and the
+// entry with its arguments, each with a zero byte at its end.
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -20,6 +22,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <initializer_list>
 #include <string>
 #include <vector>
 
@@ -49,36 +53,76 @@ void Run(const char* launcher, char** entry, const char* name, const char* value
   _exit(127);
 }
 
-bool IsRelevant(const char* variable) {
-  for (const char* prefix : {"PATH=", "HOME=", "TZ=", "DBUS_SYSTEM_BUS_ADDRESS=", "GFS2_SR_"}) {
-    if (strncmp(variable, prefix, strlen(prefix)) == 0) return true;
+bool StartsWith(const std::string& text, std::initializer_list<const char*> beginnings) {
+  for (const char* beginning : beginnings) {
+    if (text.compare(0, strlen(beginning), beginning) == 0) return true;
   }
   return false;
 }
 
-void Add(std::string& request, const std::string& field) { request.append(field).push_back('\0'); }
+// Variables that the plugin, or what it uses, reads; those of one call alone are not among them.
+bool IsRelevant(const std::string& variable) {
+  return StartsWith(variable, {"PATH=", "HOME=", "TZ=", "DBUS_SYSTEM_BUS_ADDRESS=", "GFS2_SR_"}) &&
+         !StartsWith(variable, {"GFS2_SR_LAUNCHER=", "GFS2_SR_COLD=", "GFS2_SR_ENDED="});
+}
 
-// What the peer compares with its own: the bundle that it has loaded, and the circumstances.
-std::string Request(const char* bundle, char** arguments) {
-  std::string request;
+std::string ReadFile(const char* path) {
+  std::string text;
+  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return text;
+  char part[4096];
+  for (ssize_t count = 0; (count = read(fd, part, sizeof part)) > 0;) text.append(part, static_cast<size_t>(count));
+  close(fd);
+  return text;
+}
+
+std::string Identity(const char* path) {
+  struct stat status = {};
+  if (stat(path, &status) != 0) return "none";
+  return std::to_string(status.st_dev) + ':' + std::to_string(status.st_ino);
+}
+
+// All that a call finds when it starts: what it sees, what it may do, and which version of the plugin.
+std::string Circumstances(const char* bundle) {
   struct stat status = {};
   stat(bundle, &status);
-  char identity[128];
-  snprintf(identity, sizeof identity, "%lu:%lu:%ld:%ld.%09ld", static_cast<unsigned long>(status.st_dev),
-           static_cast<unsigned long>(status.st_ino), static_cast<long>(status.st_size),
-           static_cast<long>(status.st_mtim.tv_sec), status.st_mtim.tv_nsec);
-  Add(request, identity);
   const mode_t mask = umask(0);
   umask(mask);
-  Add(request, std::to_string(mask));
-  errno = 0;
-  Add(request, std::to_string(getpriority(PRIO_PROCESS, 0)));
-  std::string::size_type count = 0;
-  for (char** each = environ; *each != nullptr; ++each) count += IsRelevant(*each) ? 1 : 0;
-  Add(request, std::to_string(count));
-  for (char** each = environ; *each != nullptr; ++each) {
-    if (IsRelevant(*each)) Add(request, *each);
+  std::string text = Identity(bundle) + ' ' + std::to_string(status.st_size) + ' ' +
+                     std::to_string(status.st_mtim.tv_sec) + '.' + std::to_string(status.st_mtim.tv_nsec) +
+                     "\numask " + std::to_string(mask) + '\n';
+  for (const char* place : {"root", "ns/mnt", "ns/net", "ns/pid", "ns/ipc", "ns/uts", "ns/user"}) {
+    text += std::string(place) + ' ' + Identity((std::string("/proc/self/") + place).c_str()) + '\n';
   }
+  text += ReadFile("/proc/self/cgroup");
+  for (int resource = 0; resource < static_cast<int>(RLIM_NLIMITS); ++resource) {
+    rlimit limit = {};
+    getrlimit(static_cast<__rlimit_resource_t>(resource), &limit);
+    // Node takes as many open files as it may have.
+    const rlim_t now = resource == RLIMIT_NOFILE ? limit.rlim_max : limit.rlim_cur;
+    text += std::to_string(now) + '/' + std::to_string(limit.rlim_max) + ' ';
+  }
+  text += '\n';
+  const std::string rights = ReadFile("/proc/self/status");
+  for (std::string::size_type at = 0, end = 0; (end = rights.find('\n', at)) != std::string::npos; at = end + 1) {
+    const std::string line = rights.substr(at, end - at);
+    if (StartsWith(line, {"Uid", "Gid", "Groups", "Cap", "NoNewPrivs", "Seccomp"})) text += line + '\n';
+  }
+  std::vector<std::string> variables;
+  for (char** each = environ; *each != nullptr; ++each) {
+    if (IsRelevant(*each)) variables.emplace_back(*each);
+  }
+  std::sort(variables.begin(), variables.end());
+  for (const std::string& variable : variables) text += variable + '\n';
+  return text;
+}
+
+void Add(std::string& request, const std::string& field) { request.append(field).push_back('\0'); }
+
+std::string Request(const char* bundle, char** arguments) {
+  std::string request;
+  Add(request, Circumstances(bundle));
+  Add(request, std::to_string(getpriority(PRIO_PROCESS, 0)));
   for (char** each = arguments; *each != nullptr; ++each) Add(request, *each);
   return request;
 }
@@ -134,6 +178,7 @@ int Connect(const char* path) {
 }  // namespace
 
 int main(int count, char** arguments) {
+  if (count == 2) return fputs(Circumstances(arguments[1]).c_str(), stdout) < 0 ? 1 : 0;
   if (count < 5) return 127;
   const char* launcher = arguments[3];
   const auto ended = [&](int status) {

@@ -4,7 +4,6 @@ import { setPriority } from 'node:os';
 import { posix } from '../posix/index.ts';
 import { listFolder } from '../proc.ts';
 import { answerTo } from './caller.ts';
-import { bundleIdentity, hasSameVariables, isInSamePlace } from './circumstances.ts';
 import { standbyPlaces } from './places.ts';
 import { standbyLock } from './successor.ts';
 
@@ -25,27 +24,25 @@ export interface TakenCall {
  * Stands by for a call, with the event loop at a standstill.
  *
  * @param plugin its name, whose lock this process has inherited.
- * @param bundle its file, and `identity` which one this process has loaded: another one has processes of its own.
- * @returns undefined when there was none for long, or none can come any more.
+ * @param circumstances what those find whose calls are taken; others are refused.
  */
-export function standBy(plugin: string, bundle: string, identity: string): TakenCall | undefined {
+export function standBy(plugin: string, bundle: string, circumstances: string): TakenCall | undefined {
   const { lock, socket } = standbyPlaces(plugin);
   // Where the file has lost its name, others may have one of that name.
-  const hasLock = (): boolean =>
-    statSync(lock, { throwIfNoEntry: false })?.ino === fstatSync(standbyLock).ino;
+  const hasLock = (): boolean => inodeOf(lock) === fstatSync(standbyLock).ino;
+  const version = versionOf(bundle);
   if (!hasLock()) return undefined;
   const own = `${socket}.${process.pid}`;
   rmSync(own, { force: true });
   const listener = posix().listenAt(own);
   if (listener < 0) return undefined;
   renameSync(own, socket);
-  const inode = statSync(socket).ino;
-  const canBeFound = (): boolean =>
-    statSync(socket, { throwIfNoEntry: false })?.ino === inode && hasLock() && isCurrent(bundle, identity);
+  const inode = inodeOf(socket);
+  const canBeFound = (): boolean => inodeOf(socket) === inode && hasLock() && versionOf(bundle) === version;
   for (const end = performance.now() + idleLimit; performance.now() < end && canBeFound(); ) {
     const caller = posix().acceptCaller(listener, lookEvery);
     if (caller < 0) continue;
-    const taken = takeCall(caller, identity);
+    const taken = takeCall(caller, circumstances);
     if (taken === undefined) continue;
     // Who comes now is not to wait for this one.
     rmSync(socket, { force: true });
@@ -57,15 +54,16 @@ export function standBy(plugin: string, bundle: string, identity: string): Taken
   return undefined;
 }
 
-function isCurrent(bundle: string, identity: string): boolean {
-  try {
-    return bundleIdentity(bundle) === identity;
-  } catch {
-    return false;
-  }
+function inodeOf(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.ino;
 }
 
-function takeCall(caller: number, identity: string): TakenCall | undefined {
+function versionOf(bundle: string): string {
+  const { ino, size, mtimeMs } = statSync(bundle, { throwIfNoEntry: false }) ?? {};
+  return `${ino} ${size} ${mtimeMs}`;
+}
+
+function takeCall(caller: number, circumstances: string): TakenCall | undefined {
   const refuse = (): undefined => {
     closeSync(caller);
     return undefined;
@@ -74,15 +72,8 @@ function takeCall(caller: number, identity: string): TakenCall | undefined {
   const received = posix().receiveCall(caller, requestLimit);
   if (typeof received === 'number') return refuse();
   const { request, streams } = received;
-  const [bundle, mask, priority, count, ...rest] = request.split('\0').slice(0, -1);
-  const variables = rest.slice(0, Number(count));
-  const [entry = '', ...argv] = rest.slice(Number(count));
-  const isSame =
-    bundle === identity &&
-    Number(mask) === process.umask() &&
-    hasSameVariables(variables) &&
-    isInSamePlace(posix().peerProcess(caller));
-  if (!isSame || !haveStreams(streams)) {
+  const [found, priority, entry = '', ...argv] = request.split('\0').slice(0, -1);
+  if (found !== circumstances || posix().takeStreams(streams) !== 0) {
     for (const stream of streams) closeQuietly(stream);
     say(caller, 'r');
     return refuse();
@@ -90,10 +81,6 @@ function takeCall(caller: number, identity: string): TakenCall | undefined {
   takePriority(Number(priority));
   answerTo(caller);
   return { entry, argv };
-}
-
-function haveStreams(streams: readonly [number, number, number]): boolean {
-  return posix().takeStreams(streams) === 0;
 }
 
 function closeQuietly(fd: number): void {

@@ -1,8 +1,8 @@
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { setPriority } from 'node:os';
-import { basename, dirname, join } from 'node:path';
 import { tryLock } from '../locks/flock.ts';
 import { ownNode } from '../own-node.ts';
+import { pluginOf, relayOf } from './circumstances.ts';
 import { makeStandbyFolder, standbyPlaces } from './places.ts';
 
 /** What a process is started with that is to stand by. */
@@ -14,18 +14,13 @@ export const standbyLock = 3;
 /** How much it stands back behind calls while it starts (nice(1)). */
 const niceness = 15;
 
-/** The plugin of a bundle. */
-export function pluginOf(bundle: string): string {
-  return basename(bundle, '.cjs');
-}
-
 /**
  * Has a process stand by for the next call, unless one does: nobody waits for this. Only an installation has them, where
  * the relay brings calls to them; `GFS2_SR_STANDBY=no` is for those who want each call from its start.
  */
 export function startSuccessor(): void {
   const [, bundle = ''] = process.argv;
-  const isInstalled = bundle.endsWith('.cjs') && existsSync(join(dirname(bundle), 'relay'));
+  const isInstalled = bundle.endsWith('.cjs') && existsSync(relayOf(bundle));
   if (!isInstalled || process.env.GFS2_SR_STANDBY === 'no') return;
   try {
     const lock = takeLock(pluginOf(bundle));
