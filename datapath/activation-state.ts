@@ -109,19 +109,22 @@ export function listRecords<R extends ActivationRecord>(isOurs: RecordGuard<R>):
 
 /** Whether a call is at work on any image of this host. */
 export function isAnyCallAtWork(): boolean {
-  return listFolder(recordsFolder()).some((key) => {
-    let fd: number;
-    try {
-      fd = openSync(join(recordsFolder(), key, 'lock'), 'r');
-    } catch {
-      return false;
-    }
-    try {
-      return !tryLock(fd, 'shared');
-    } finally {
-      closeSync(fd);
-    }
-  });
+  return listFolder(recordsFolder()).some(isCallAtWork);
+}
+
+/** Whether a call is at work on one image. */
+export function isCallAtWork(key: string): boolean {
+  let fd: number;
+  try {
+    fd = openSync(join(recordsFolder(), key, 'lock'), 'r');
+  } catch {
+    return false;
+  }
+  try {
+    return !tryLock(fd, 'shared');
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function recordsFolder(): string {

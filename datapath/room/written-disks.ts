@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { linkTarget, openFiles, processState } from '../../src/proc.ts';
-import { type ActivationRecord, imageKey, listRecords } from '../activation-state.ts';
+import { type ActivationRecord, imageKey, isCallAtWork, listRecords } from '../activation-state.ts';
 import type { NbdDevice } from '../nbd/device.ts';
 import { processPlaces } from '../qemu/places.ts';
 
@@ -40,10 +40,17 @@ export function listWrittenDisks(): readonly WrittenDisk[] {
  * The disks of this host that are in use, and whose processes have ended all the same: what uses them gets I/O errors.
  */
 export function listLostDisks(): readonly WrittenDisk[] {
+  // Whoever lets a disk go ends its process before its record, and may have done with both while one looks.
+  const found = listUsedDisks().filter((disk) => !isRunning(disk) && !isCallAtWork(disk.key));
+  if (found.length === 0) return [];
+  const still = listUsedDisks();
+  return found.filter(({ key, pid }) => still.some((disk) => disk.key === key && disk.pid === pid));
+}
+
+function listUsedDisks(): readonly WrittenDisk[] {
   return listRecords(isServed)
     .filter(({ domains }) => domains.length > 0)
-    .map(toDisk)
-    .filter((disk) => !isRunning(disk));
+    .map(toDisk);
 }
 
 function toDisk({ scheme, path, process, tapdisk, nbd }: ProcessRecord): WrittenDisk {
