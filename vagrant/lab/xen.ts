@@ -3,7 +3,7 @@
  * addresses, its name. Paravirtualised guests need nothing of the processor, so that this goes under emulation too.
  */
 import { dirname, join } from 'node:path';
-import type { Machine } from '../lib/index.ts';
+import { InfrastructureError, type Machine } from '../lib/index.ts';
 
 /** Memory of such a machine, and what dom0 gets of it, in MiB. */
 const memory = 1536;
@@ -30,21 +30,30 @@ export async function startWithXen(machine: Machine): Promise<{ undo(): Promise<
   };
   try {
     await machine.start(startLimit);
-    await machine.exec(
-      [
-        'sh',
-        '-c',
-        'mkdir -p /var/log/xen/console; grep -q ^XENCONSOLED_ARGS=--log /etc/default/xen || ' +
-          'echo XENCONSOLED_ARGS=--log=guest >>/etc/default/xen; systemctl start xen; modprobe xen-blkback',
-      ],
-      { timeout: 120_000 },
-    );
+    await startDaemons(machine).catch(async (error: unknown) => {
+      // Its network has been seen to be away for a moment when all of it was new.
+      if (!(error instanceof InfrastructureError)) throw error;
+      await machine.waitForSsh();
+      await startDaemons(machine);
+    });
     return { undo };
   } catch (error) {
     if (await machine.hasPower()) await machine.powerCut();
     await undo();
     throw error;
   }
+}
+
+async function startDaemons(machine: Machine): Promise<void> {
+  await machine.exec(
+    [
+      'sh',
+      '-c',
+      'mkdir -p /var/log/xen/console; grep -q ^XENCONSOLED_ARGS=--log /etc/default/xen || ' +
+        'echo XENCONSOLED_ARGS=--log=guest >>/etc/default/xen; systemctl start xen; modprobe xen-blkback',
+    ],
+    { timeout: 120_000 },
+  );
 }
 
 /**
