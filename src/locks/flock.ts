@@ -1,3 +1,4 @@
+import { statfsSync } from 'node:fs';
 import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { posix } from '../posix/index.ts';
@@ -8,6 +9,8 @@ const LOCK_SH = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 const LOCK_UN = 8;
+/** GFS2_MAGIC of linux/magic.h. */
+const gfs2Magic = 0x01161970;
 
 /** `shared` with others that share, or `exclusive`. */
 export type LockMode = 'shared' | 'exclusive';
@@ -27,8 +30,14 @@ export type LockMode = 'shared' | 'exclusive';
  * @returns whether the lock was taken.
  */
 export function tryLock(fd: number, mode: LockMode): boolean {
-  const isRefused = localLocks(fd).some((held) => held.mode === 'exclusive' || mode === 'exclusive');
+  const isRefused =
+    isOnGfs2(fd) && localLocks(fd).some((held) => held.mode === 'exclusive' || mode === 'exclusive');
   return !isRefused && tryFlock(fd, mode);
+}
+
+/** Only there one has to look first: to read /proc/locks takes the kernel 10 ms and more (an RCU grace period). */
+function isOnGfs2(fd: number): boolean {
+  return statfsSync(`/proc/self/fd/${fd}`).type === gfs2Magic;
 }
 
 /**
