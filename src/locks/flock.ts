@@ -37,7 +37,12 @@ export function tryLock(fd: number, mode: LockMode): boolean {
 
 /** Only there one has to look first: to read /proc/locks takes the kernel 10 ms and more (an RCU grace period). */
 function isOnGfs2(fd: number): boolean {
-  return statfsSync(`/proc/self/fd/${fd}`).type === gfs2Magic;
+  try {
+    return statfsSync(`/proc/self/fd/${fd}`).type === gfs2Magic;
+  } catch {
+    // Without /proc there are no locks to be seen either.
+    return false;
+  }
 }
 
 /**
