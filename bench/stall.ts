@@ -110,6 +110,9 @@ class WrittenDisk implements AsyncDisposable {
     const limit = ['--time_based', `--runtime=${writing}ms`, `--size=${size}`, '--norandommap', '--thread=1'];
     const guest = spawn('fio', [...job, ...limit, '--output-format=json', `--output=${output}`], {
       stdio: 'ignore',
+      // A client of a tapdisk that is paused has been seen to wait for ever.
+      timeout: 20_000,
+      killSignal: 'SIGKILL',
     });
     const ended = once(guest, 'exit');
     await sleep(lead);
