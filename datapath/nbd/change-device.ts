@@ -5,18 +5,19 @@
 import { fstatSync, writeFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { hasCommand } from '../../src/find-command.ts';
 import { type Attribute, NetlinkRefusal, nested, u32, u64, withFamily } from '../../src/netlink/generic.ts';
 import { programName } from '../../src/proc.ts';
 import { PluginError } from '../../src/smapi/errors.ts';
-import { type NbdDevice, nbdPath, sizeOf } from './device.ts';
+import { type NbdDevice, nbdPath } from './device.ts';
 import { openExport } from './open-export.ts';
 
 const reconfigure = 3;
 /** NBD_ATTR_*, NBD_SOCK_ITEM and NBD_SOCK_FD. */
 const attributes = { index: 1, size: 2, sockets: 7, deadTimeout: 8, socketItem: 1, socketFd: 1 } as const;
 
-/** Seconds that requests wait for a connection to be there again. */
-const holdLimit = 600;
+/** Seconds that requests wait for a connection to be there again: longer than any storage is away. */
+const holdLimit = 86_400;
 /**
  * Milliseconds after which the kernel looks what has become of a request: one that was under way when the connection
  * was lost is sent anew then. 30 s is what it has without us.
@@ -30,9 +31,16 @@ const noticePause = 50;
 /**
  * Refuses a device that cannot be changed while it is in use.
  *
- * @throws PluginError `VolumeInUse`.
+ * @throws PluginError `VolumeInUse`, `ToolMissing`.
  */
 export function requireChangeable(device: NbdDevice, path: string): void {
+  // Before anything is done: without it nobody could say that the device is connected again.
+  if (!hasCommand('ss')) {
+    throw new PluginError(
+      'ToolMissing',
+      `ss is not installed on this host, and the running disk of the image ${path} cannot grow without it; install iproute2.`,
+    );
+  }
   const [major = 0, minor = 0] = release().split('.').map(Number);
   const client = Number(device.client);
   // One that ends with its connection was not connected by netlink.
@@ -70,21 +78,6 @@ export async function reconnectNbd(device: NbdDevice, name: string): Promise<voi
       throw new PluginError('NbdFailed', `The kernel does not connect ${nbdPath(device)} anew; see its log.`);
     }
   }
-}
-
-/**
- * Gives a device the size that its server has by now.
- *
- * @throws PluginError `NbdFailed`.
- */
-export function growNbd(device: NbdDevice, bytes: number): void {
-  change(device, [u64(attributes.size, bytes)]);
-  const now = sizeOf(device.number);
-  if (now === bytes) return;
-  throw new PluginError(
-    'NbdFailed',
-    `${nbdPath(device)} has ${now} bytes, and not the ${bytes} of its disk.`,
-  );
 }
 
 function offerConnection(device: NbdDevice, name: string): number {

@@ -232,7 +232,6 @@ function clientOf(number: number): string | undefined {
   return readText(`/sys/block/${nameOf(number)}/pid`);
 }
 
-/** Bytes of a device. */
-export function sizeOf(number: number): number {
+function sizeOf(number: number): number {
   return Number(readText(`/sys/block/${nameOf(number)}/size`) ?? 0) * 512;
 }

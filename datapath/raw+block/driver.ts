@@ -47,23 +47,27 @@ export const rawBlockDriver: DiskDriver<BlockRecord, BlockDevice> = {
   publish: ({ key }, { node }) => pointDeviceLink(key, node),
   async stop({ key }, { node, name }, record, lossy) {
     removeDeviceLink(key);
-    if (record?.mode !== 'read-only') await tolerate(lossy, () => flushFile(node, lossy));
-    for (const end = performance.now() + (lossy ? lossyTimeout : closeTimeout); ; await sleep(20)) {
-      if (findHolders(name).length === 0) break;
-      if (performance.now() < end) continue;
-      const still = `${node} is still in use by ${describeHolders(name)}; end that use and repeat the call.`;
-      await tolerate(lossy, async () => {
-        throw new PluginError('DeviceInUse', still);
-      });
-      break;
-    }
-    // What they wrote last.
+    await tolerate(lossy, () => untilClosed({ node, name }, lossy ? lossyTimeout : closeTimeout));
     if (record?.mode !== 'read-only') await tolerate(lossy, () => flushFile(node, lossy));
   },
   async cleanUp({ key }) {
     removeDeviceLink(key);
   },
 };
+
+/** @throws PluginError `DeviceInUse` where its users take longer. */
+async function untilClosed(
+  { node, name }: Pick<BlockDevice, 'node' | 'name'>,
+  timeout: number,
+): Promise<void> {
+  for (const end = performance.now() + timeout; findHolders(name).length > 0; await sleep(20)) {
+    if (performance.now() < end) continue;
+    throw new PluginError(
+      'DeviceInUse',
+      `${node} is still in use by ${describeHolders(name)}; end that use and repeat the call.`,
+    );
+  }
+}
 
 async function start({ disk, domain, mode }: Activation, state: ActivationState<BlockRecord>): Promise<void> {
   const { key, path, sharable } = disk;

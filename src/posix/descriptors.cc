@@ -26,11 +26,6 @@ bool Integers(napi_env env, napi_callback_info info, int32_t* values, size_t cou
   return true;
 }
 
-napi_value Integer(napi_env env, int32_t value) {
-  napi_value result;
-  return napi_create_int32(env, value, &result) == napi_ok ? result : nullptr;
-}
-
 napi_value List(napi_env env, const std::vector<int>& values) {
   napi_value list;
   if (napi_create_array_with_length(env, values.size(), &list) != napi_ok) return nullptr;
@@ -38,11 +33,6 @@ napi_value List(napi_env env, const std::vector<int>& values) {
     if (napi_set_element(env, list, index, Integer(env, values[index])) != napi_ok) return nullptr;
   }
   return list;
-}
-
-napi_value TypeError(napi_env env, const char* text) {
-  napi_throw_type_error(env, nullptr, text);
-  return nullptr;
 }
 
 napi_value SocketPair(napi_env env, napi_callback_info) {

@@ -14,16 +14,6 @@ namespace {
 
 constexpr uint32_t kMillisecondsPerSecond = 1000;
 
-napi_value Integer(napi_env env, int32_t value) {
-  napi_value result;
-  return napi_create_int32(env, value, &result) == napi_ok ? result : nullptr;
-}
-
-napi_value TypeError(napi_env env, const char* text) {
-  napi_throw_type_error(env, nullptr, text);
-  return nullptr;
-}
-
 bool Arguments(napi_env env, napi_callback_info info, napi_value (&argv)[2]) {
   size_t argc = 2;
   return napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr) == napi_ok && argc == 2;

@@ -16,16 +16,6 @@ constexpr size_t kStreams = 3;
 // More than the kernel lets a message have (net.core.wmem_default).
 constexpr size_t kMaxRequest = 1 << 20;
 
-napi_value Integer(napi_env env, int32_t value) {
-  napi_value result;
-  return napi_create_int32(env, value, &result) == napi_ok ? result : nullptr;
-}
-
-napi_value TypeError(napi_env env, const char* text) {
-  napi_throw_type_error(env, nullptr, text);
-  return nullptr;
-}
-
 template <size_t count>
 bool Integers(napi_env env, napi_callback_info info, int32_t (&values)[count]) {
   napi_value argv[count];
